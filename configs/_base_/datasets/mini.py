@@ -1,0 +1,61 @@
+# A small dataset in one folder: visible/, infrared/, annotations_{train,test}.json, captions.safetensors.
+# tools/make_sample_scenes.py writes one; your own pairs take the same form.
+data_root = 'data/sample_scenes/'
+caption_store = data_root + 'captions.safetensors'
+metainfo = dict(classes=('person', 'car', 'bicycle'))
+data_prefix = dict(img='visible/', ir='infrared/')
+scale = (320, 256)  # width, height in pixels; the aspect is kept
+
+train_pipeline = [
+    dict(type='mmslg.LoadVisible'),
+    dict(type='mmslg.LoadInfrared'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='RandomResize', scale=scale, ratio_range=(0.9, 1.4), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=(256, 320), allow_negative_crop=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='mmslg.LoadCaptionEmbedding', store=caption_store),
+    dict(type='mmslg.PackPairedInputs'),
+]
+test_pipeline = [
+    dict(type='mmslg.LoadVisible'),
+    dict(type='mmslg.LoadInfrared'),
+    dict(type='Resize', scale=scale, keep_ratio=True),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='mmslg.LoadCaptionEmbedding', store=caption_store),
+    dict(type='mmslg.PackPairedInputs'),
+]
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='mmslg.PairedCocoDataset',
+        data_root=data_root,
+        ann_file='annotations_train.json',
+        data_prefix=data_prefix,
+        metainfo=metainfo,
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='mmslg.PairedCocoDataset',
+        data_root=data_root,
+        ann_file='annotations_test.json',
+        data_prefix=data_prefix,
+        metainfo=metainfo,
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(
+    type='CocoMetric', ann_file=data_root + 'annotations_test.json', metric='bbox', classwise=True
+)
+test_evaluator = val_evaluator

@@ -1,0 +1,99 @@
+"""What training and testing share: arguments, the config, the machine."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+
+from mmslg.errors import InputError
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add MMDetection's flags for config overrides, work folder and launcher."""
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints [work_dirs/CONFIG]')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, such as train_dataloader.batch_size=2',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and apply the common arguments.
+
+    Raises:
+        InputError: There is no such config.
+    """
+    if not Path(args.config).is_file():
+        raise InputError(f'{args.config}: no such config')
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    fit_to_machine(cfg)
+    return cfg
+
+
+def fit_to_machine(cfg: Config) -> None:
+    """Replace what needs a GPU where there is none, and say so: NCCL by Gloo, AMP by fp32."""
+    # Checkpoints are data: MMEngine's fallback to unrestricted pickles stays shut.
+    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
+    if torch.cuda.is_available():
+        return
+    notes = []
+    if cfg.get('env_cfg', {}).get('dist_cfg', {}).get('backend') == 'nccl':
+        cfg.env_cfg.dist_cfg.backend = 'gloo'
+        if cfg.launcher != 'none':
+            notes.append('gloo in the place of nccl')
+    wrapper = cfg.get('optim_wrapper') or {}
+    if wrapper.get('type') == 'AmpOptimWrapper':
+        wrapper['type'] = 'OptimWrapper'
+        for key in ('loss_scale', 'dtype'):
+            wrapper.pop(key, None)
+        notes.append('fp32 in the place of AMP')
+    if notes and int(os.environ.get('RANK', '0')) == 0:
+        print(f'no GPU here: {", ".join(notes)}', flush=True)
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the runner of a config."""
+    if cfg.get('runner_type'):
+        from mmengine.registry import RUNNERS
+
+        return RUNNERS.build(cfg)
+    return Runner.from_cfg(cfg)
+
+
+def checked_checkpoint(path: str) -> str:
+    """Return ``path`` if a checkpoint of tensors is there.
+
+    Raises:
+        InputError: There is none, or it holds more than tensors and plain values.
+    """
+    if path.startswith(('http://', 'https://')):
+        return path
+    if not Path(path).is_file():
+        raise InputError(f'{path}: no such checkpoint')
+    from mmengine.runner.checkpoint import _load_checkpoint
+
+    try:
+        _load_checkpoint(path, map_location='meta')
+    except (UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f'{path}: not a checkpoint that can be loaded safely ({reason})') from None
+    return path

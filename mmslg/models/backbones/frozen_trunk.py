@@ -1,0 +1,228 @@
+"""The frozen vision transformer, and the only file that knows timm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from mmengine.logging import print_log
+from timm.models import eva, vision_transformer
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint as run_checkpointed
+
+from mmslg.errors import InputError
+
+_FILTERS = {
+    vision_transformer.VisionTransformer: vision_transformer.checkpoint_filter_fn,
+    eva.Eva: eva.checkpoint_filter_fn,
+}
+# In published checkpoints, used in pre-training alone.
+_PRETRAINING_ONLY = ('mask_token', 'head.', 'fc_norm.', 'dino_head.', 'ibot_head.')
+
+
+@dataclass
+class LoadReport:
+    """What came of loading a checkpoint into the trunk; lists hold parameter names."""
+
+    source: str
+    matched: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    resampled: list[str] = field(default_factory=list)
+    layer_scale: bool = False
+
+    def __str__(self) -> str:
+        def names(keys: list[str]) -> str:
+            return f' ({", ".join(keys[:4])}{", ..." if len(keys) > 4 else ""})' if keys else ''
+
+        return (
+            f'frozen trunk from {self.source}: {len(self.matched)} matched, '
+            f'{len(self.missing)} missing{names(self.missing)}, '
+            f'{len(self.unexpected)} unexpected{names(self.unexpected)}, '
+            f'{len(self.resampled)} resampled{names(self.resampled)}, '
+            f'LayerScale {"present" if self.layer_scale else "absent"}'
+        )
+
+
+class FrozenTrunk(nn.Module):
+    """A timm ViT of the DINOv2 or DINOv3 family whose weights never change.
+
+    It runs as an explicit loop over blocks, so that adapters can stand in between. It stays in eval
+    mode (stochastic depth!) and none of its parameters asks for a gradient. Position embeddings are
+    resampled once per input size.
+
+    Args:
+        name: timm model, such as ``vit_base_patch14_dinov2``, ``vit_small_patch14_reg4_dinov2`` or
+            ``vit_base_patch16_dinov3``.
+        checkpoint: None for random weights, ``'pretrained'`` for timm's published ones (downloaded), or
+            a local file as the authors or timm publish it (.pth, .safetensors).
+        patch_size: Patch side in pixels; weights of another one are resampled.
+        **kwargs: Further options of the timm model, such as ``depth`` and ``embed_dim`` for a small one.
+
+    Attributes:
+        report: The :class:`LoadReport`, None for random weights.
+
+    Raises:
+        InputError: The model is not of these families, or the checkpoint does not fit.
+    """
+
+    def __init__(self, name: str, checkpoint: str | None = None, patch_size: int = 16, **kwargs: Any) -> None:
+        super().__init__()
+        kwargs = dict(patch_size=patch_size, dynamic_img_size=True, num_classes=0, **kwargs)
+        try:
+            self.vit = timm.create_model(name, pretrained=checkpoint == 'pretrained', **kwargs)
+        except RuntimeError as error:
+            raise InputError(f'timm cannot build the trunk {name!r}: {error}') from error
+        except (OSError, ValueError) as error:
+            if checkpoint != 'pretrained':
+                raise
+            raise InputError(
+                f'the published weights of {name} cannot be downloaded ({type(error).__name__}); put the '
+                'file on this machine and set checkpoint=PATH'
+            ) from error
+        if type(self.vit) not in _FILTERS or getattr(self.vit, 'rope_mixed', False):
+            raise InputError(f'wanted a DINOv2 or DINOv3 model of timm, got {name!r}')
+        # The weights are final: without this mark MMEngine's init_weights() would draw them anew.
+        self.vit.is_init = self.is_init = True
+        self.patch_size = patch_size
+        self.embed_dims: int = self.vit.embed_dim
+        self.depth = len(self.vit.blocks)
+        self.num_prefix_tokens: int = self.vit.num_prefix_tokens
+        self.report: LoadReport | None = None
+        self._positions: dict[tuple, tuple[Tensor, Tensor | None]] = {}
+        if checkpoint == 'pretrained':
+            self.report = self._describe(f'timm {name}')
+        elif checkpoint is not None:
+            self.report = self._load(Path(checkpoint))
+        if self.report:
+            print_log(str(self.report), 'current')
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> FrozenTrunk:
+        """Stay in eval mode whatever ``mode`` says."""
+        return super().train(False)
+
+    def init_weights(self) -> None:
+        """Keep the weights; MMEngine calls this on every module that has it."""
+
+    def _describe(self, source: str) -> LoadReport:
+        names = list(self.vit.state_dict())
+        layer_scale = any('.ls1.gamma' in n or n.endswith('.gamma_1') for n in names)
+        return LoadReport(source, matched=names, layer_scale=layer_scale)
+
+    def _load(self, path: Path) -> LoadReport:
+        raw = _read_checkpoint(path)
+        state = _FILTERS[type(self.vit)](raw, self.vit)
+        state = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+        own = self.vit.state_dict()
+        report = LoadReport(str(path))
+        report.matched = [k for k in own if k in state and state[k].shape == own[k].shape]
+        misfits = [k for k in own if k in state and state[k].shape != own[k].shape]
+        report.missing = [k for k in own if k not in state]
+        report.unexpected = [k for k in state if k not in own]
+        report.resampled = [k for k in report.matched if k in raw and raw[k].shape != state[k].shape]
+        report.layer_scale = any('ls1.gamma' in k or k.endswith('gamma_1') for k in report.matched)
+        if not report.matched:
+            raise InputError(
+                f'{path}: no key of the checkpoint matches the trunk (it holds {", ".join(list(raw)[:3])}, ...; '
+                f'wanted {", ".join(list(own)[:3])}, ...); is it a DINOv2 or DINOv3 backbone of this size?'
+            )
+        if misfits:
+            key = misfits[0]
+            raise InputError(
+                f'{path}: {len(misfits)} tensors have another shape, such as {key}: checkpoint '
+                f'{tuple(state[key].shape)}, trunk {tuple(own[key].shape)}; the model size differs'
+            )
+        if report.missing:
+            raise InputError(
+                f'{path}: the checkpoint lacks {len(report.missing)} of {len(own)} tensors of the frozen '
+                f'trunk, such as {report.missing[0]}; they would stay random for ever'
+            )
+        foreign = [k for k in report.unexpected if not k.startswith(_PRETRAINING_ONLY)]
+        if foreign:
+            raise InputError(
+                f'{path}: {len(foreign)} tensors have no place in the trunk, such as {foreign[0]}; '
+                'the model differs (registers? depth? LayerScale?)'
+            )
+        self.vit.load_state_dict({k: state[k] for k in report.matched})
+        return report
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._positions.clear()
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> nn.Module:
+        self._positions.clear()
+        return super()._apply(*args, **kwargs)
+
+    @torch.no_grad()
+    def _position(self, height: int, width: int, like: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What timm adds to a grid of patches: prefix tokens with positions, and the rotary embedding."""
+        key = (height, width, like.dtype)
+        if key not in self._positions:
+            if len(self._positions) >= 64:  # multi-scale training: bound what is kept
+                self._positions.clear()
+            added = self.vit._pos_embed(like.new_zeros(1, height, width, self.embed_dims))
+            self._positions[key] = added if isinstance(added, tuple) else (added, None)
+        return self._positions[key]
+
+    def embed(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Cut images into tokens with positions.
+
+        Args:
+            images: Normalised images ``(B, 3, H, W)``, H and W multiples of the patch size.
+
+        Returns:
+            Tokens ``(B, P + N, C)``, the P class and register tokens first, and the rotary embedding for
+            :meth:`run_blocks` (None for DINOv2).
+        """
+        with torch.no_grad():
+            patches = self.vit.patch_embed(images)
+            added, rope = self._position(patches.shape[1], patches.shape[2], patches)
+            tokens = patches.flatten(1, 2) + added[:, self.num_prefix_tokens :]
+            prefix = added[:, : self.num_prefix_tokens].expand(len(images), -1, -1)
+            return self.vit.norm_pre(torch.cat([prefix, tokens], 1)), rope
+
+    def run_blocks(
+        self, tokens: Tensor, start: int, stop: int, rope: Tensor | None = None, checkpointed: bool = False
+    ) -> Tensor:
+        """Run blocks ``start`` to ``stop - 1`` on tokens ``(B, P + N, C)``."""
+        options = {} if rope is None else {'rope': rope}
+        for block in self.vit.blocks[start:stop]:
+            if checkpointed and tokens.requires_grad:
+                tokens = run_checkpointed(block, tokens, use_reentrant=False, **options)
+            else:
+                tokens = block(tokens, **options)
+        return tokens
+
+    def norm(self, tokens: Tensor) -> Tensor:
+        """Apply the trunk's final norm."""
+        return self.vit.norm(tokens)
+
+
+def _read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Read a state dict without running code from the file."""
+    if not path.is_file():
+        raise InputError(f'{path}: no such file, wanted a checkpoint of the frozen trunk')
+    try:
+        if path.suffix == '.safetensors':
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:
+        raise InputError(f'{path}: not a checkpoint of tensors ({str(error).splitlines()[0]})') from error
+    for wrapper in ('model', 'state_dict', 'teacher'):
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict):
+        raise InputError(f'{path}: wanted a dictionary of tensors, got {type(state).__name__}')
+    # Training code of the authors keeps the network under a prefix.
+    for prefix in ('backbone.', 'module.'):
+        if any(k.startswith(prefix) for k in state):
+            state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    return state

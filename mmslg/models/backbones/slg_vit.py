@@ -1,0 +1,163 @@
+"""SLG-ViT: a frozen ViT into which the structure of two modalities is injected.
+
+::
+
+    rgb (B,3,H,W) ─┬─► patches ─► blocks ─(+)─► blocks ─(+)─► ... ─(+)─► norm ─► (B,C,H/16,W/16)
+                   │      frozen           ▲            ▲            ▲
+    ir  (B,3,H,W) ─┴─► StructureEncoder ─► F ─evolves─► F ─► ... ──► F     (1/8, 1/16, 1/32)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmcv.ops import MultiScaleDeformableAttention
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmslg.errors import InputError
+from mmslg.models.backbones.frozen_trunk import FrozenTrunk
+from mmslg.models.layers import FeatureFusionAdapter, StructureEncoder, flatten_levels, token_centers
+from mmslg.registry import MODELS
+from mmslg.structures import BackboneOutput
+
+
+@MODELS.register_module()
+class SLGViT(BaseModule):
+    """Frozen ViT with the Structure-Aware Adapter of arXiv:2601.02249, Section III-A.
+
+    Blocks before the first injection run without a graph; behind it gradients flow through the frozen
+    blocks. At initialisation the output equals the bare frozen ViT's, since every adapter's ``gamma``
+    is zero.
+
+    Args:
+        trunk: Arguments of :class:`FrozenTrunk`: ``name``, ``checkpoint``, ``patch_size``, ...
+        structure: Arguments of :class:`StructureEncoder`; ``out_dims`` is the width of the adapters.
+        interaction_indexes: Blocks after which structure is injected, ascending. None: four, evenly.
+        num_heads: Heads of the deformable attention; must divide the adapters' width.
+        num_points: Sampling points K per head and level.
+        evolve_dims: Hidden width of the evolution MLP (Eq. 9).
+        with_cp: Trade time for memory: recompute the blocks' activations in the backward pass.
+
+    Example:
+        >>> backbone = SLGViT(trunk=dict(name='vit_small_patch14_dinov2'))
+        >>> images = torch.rand(1, 3, 512, 640)
+        >>> backbone(dict(rgb=images, ir=images)).maps[0].shape
+        torch.Size([1, 384, 32, 40])
+    """
+
+    def __init__(
+        self,
+        trunk: dict,
+        structure: dict | None = None,
+        interaction_indexes: Sequence[int] | None = None,
+        num_heads: int = 6,
+        num_points: int = 4,
+        evolve_dims: int = 48,
+        with_cp: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
+        if init_cfg is not None:
+            raise InputError(f'SLGViT takes its weights from trunk=dict(checkpoint=...), got init_cfg={init_cfg}')
+        super().__init__()
+        self.trunk = FrozenTrunk(**trunk)
+        self.structure_encoder = StructureEncoder(**(structure or {}))
+        depth = self.trunk.depth
+        if interaction_indexes is None:
+            interaction_indexes = [depth * (i + 1) // 4 - 1 for i in range(4)]
+        self.interaction_indexes = tuple(interaction_indexes)
+        if sorted(set(self.interaction_indexes)) != list(self.interaction_indexes) or not all(
+            0 <= i < depth for i in self.interaction_indexes
+        ):
+            raise InputError(f'interaction_indexes must ascend within 0-{depth - 1}, got {interaction_indexes}')
+        self.with_cp = with_cp
+        self.stride = max(self.structure_encoder.strides)
+        struct_dims = self.structure_encoder.projections[0].out_channels
+        num_stages = len(self.interaction_indexes)
+        self.adapters = nn.ModuleList(
+            FeatureFusionAdapter(
+                self.trunk.embed_dims,
+                struct_dims,
+                MultiScaleDeformableAttention(
+                    struct_dims,
+                    num_heads=num_heads,
+                    num_levels=len(self.structure_encoder.strides),
+                    num_points=num_points,
+                    dropout=0.0,
+                    batch_first=True,
+                ),
+                evolve_dims=evolve_dims if i < num_stages - 1 else 0,
+            )
+            for i in range(num_stages)
+        )
+
+    def get_layer_depth(self, param_name: str, prefix: str = 'backbone.') -> tuple[int, int]:
+        """Return the depth of a parameter for layer-wise decay, and the number of depths.
+
+        Adapter i of n has depth i + 1 of n + 1, the frozen trunk depth 0. A parameter at the last depth
+        learns at the full rate; the structure encoder, which feeds every adapter, is among them.
+
+        Args:
+            param_name: Name within the model.
+            prefix: How names of this module start there.
+        """
+        num_depths = len(self.adapters) + 1
+        name = param_name.removeprefix(prefix)
+        if name.startswith('trunk.'):
+            return 0, num_depths
+        if name.startswith('adapters.'):
+            return int(name.split('.')[1]) + 1, num_depths
+        return num_depths - 1, num_depths
+
+    def forward(self, inputs: dict[str, Tensor | None]) -> BackboneOutput:
+        """Encode a batch of pairs.
+
+        Args:
+            inputs: ``rgb`` and ``ir``, normalised images ``(B, 3, H, W)``, H and W multiples of 32;
+                ``text``, caption embeddings that are handed on (optional).
+
+        Returns:
+            One map ``(B, C, H/16, W/16)``, and the text.
+
+        Raises:
+            InputError: The inputs are not a pair of the same shape, or their size does not fit.
+        """
+        rgb, ir = self._checked(inputs)
+        tokens, rope = self.trunk.embed(rgb)
+        height, width = (side // self.trunk.patch_size for side in rgb.shape[-2:])
+        struct_feats, shapes = flatten_levels(self.structure_encoder(rgb, ir))
+        sizes = shapes.prod(1)
+        level_starts = sizes.cumsum(0) - sizes
+        centers = token_centers(height, width, rgb.device)
+        num_prefix = self.trunk.num_prefix_tokens
+        start = 0
+        for i, (index, adapter) in enumerate(zip(self.interaction_indexes, self.adapters)):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and i > 0):
+                tokens = self.trunk.run_blocks(tokens, start, index + 1, rope, self.with_cp)
+            prefix, patches = tokens[:, :num_prefix], tokens[:, num_prefix:]
+            patches = adapter(patches, struct_feats, shapes, level_starts, centers)
+            tokens = torch.cat([prefix, patches], 1)
+            if adapter.evolution is not None:
+                struct_feats = adapter.evolve(struct_feats)
+            start = index + 1
+        tokens = self.trunk.run_blocks(tokens, start, self.trunk.depth, rope, self.with_cp)
+        patches = self.trunk.norm(tokens)[:, num_prefix:]
+        feats = patches.transpose(1, 2).unflatten(2, (height, width))
+        return BackboneOutput((feats,), inputs.get('text'))
+
+    def _checked(self, inputs: dict[str, Tensor | None]) -> tuple[Tensor, Tensor]:
+        if not isinstance(inputs, dict) or inputs.get('rgb') is None or inputs.get('ir') is None:
+            came = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+            raise InputError(
+                f"SLGViT wants dict(rgb, ir, text), got {came}; set data_preprocessor type='mmslg.PairedDetDataPreprocessor'"
+            )
+        rgb, ir = inputs['rgb'], inputs['ir']
+        if rgb.shape != ir.shape or rgb.ndim != 4 or rgb.shape[1] != 3:
+            raise InputError(f'wanted rgb and ir (B, 3, H, W), got {tuple(rgb.shape)} and {tuple(ir.shape)}')
+        if rgb.shape[-2] % self.stride or rgb.shape[-1] % self.stride:
+            raise InputError(
+                f'the batch is {rgb.shape[-1]}x{rgb.shape[-2]} pixels, not divisible by the stride '
+                f'{self.stride}; set pad_size_divisor={self.stride} in the data_preprocessor'
+            )
+        return rgb, ir

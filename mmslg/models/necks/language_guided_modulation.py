@@ -1,0 +1,50 @@
+"""Language-Guided Modulation (LGM) as a neck."""
+
+from __future__ import annotations
+
+from mmengine.model import BaseModule
+
+from mmslg.errors import InputError
+from mmslg.models.layers import CaptionModulation
+from mmslg.registry import MODELS
+from mmslg.structures import BackboneOutput
+
+
+@MODELS.register_module()
+class LanguageGuidedModulation(BaseModule):
+    """Modulate the backbone's maps by the caption of the scene.
+
+    Implements Eq. 10-13 of arXiv:2601.02249 through :class:`CaptionModulation`; stands first in
+    ``neck=[lgm, pyramid]``.
+
+    Args:
+        in_channels: Channels C of the maps.
+        text_dims: Width d of the caption embeddings (512 for CLIP ViT-B).
+        hidden_dims: Width of the MLPs.
+    """
+
+    def __init__(
+        self, in_channels: int, text_dims: int = 512, hidden_dims: int = 256, init_cfg: dict | None = None
+    ) -> None:
+        super().__init__(init_cfg)
+        self.text_dims = text_dims
+        self.modulation = CaptionModulation(text_dims, in_channels, hidden_dims)
+
+    def forward(self, inputs: BackboneOutput) -> BackboneOutput:
+        """Return the maps modulated, with the same shapes.
+
+        Raises:
+            InputError: The batch has no caption, or one of another width.
+        """
+        if inputs.text is None:
+            raise InputError(
+                'LanguageGuidedModulation got no text; add mmslg.LoadCaptionEmbedding to the pipeline, or '
+                'take lgm out of the neck'
+            )
+        if inputs.text.shape[-1] != self.text_dims:
+            raise InputError(
+                f'LanguageGuidedModulation(text_dims={self.text_dims}) got captions of width '
+                f'{inputs.text.shape[-1]}; set text_dims to the width of the caption store, or encode the '
+                'captions with another encoder'
+            )
+        return inputs._replace(maps=tuple(self.modulation(m, inputs.text) for m in inputs.maps))

@@ -1,0 +1,69 @@
+"""The simple feature pyramid of ViTDet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from mmengine.model import BaseModule
+from timm.layers import LayerNorm2d
+from torch import Tensor, nn
+
+from mmslg.errors import InputError
+from mmslg.registry import MODELS
+from mmslg.structures import BackboneOutput
+
+
+@MODELS.register_module()
+class SimpleFeaturePyramid(BaseModule):
+    """One map of a plain ViT to the pyramid that a head wants, after arXiv:2203.16527.
+
+    Finer levels come from transposed convolutions, coarser ones from max pooling; each then passes a
+    1x1 and a 3x3 convolution with layer norm.
+
+    Args:
+        in_channels: Channels of the backbone's map.
+        out_channels: Channels of every level.
+        in_stride: Stride of the backbone's map in pixels.
+        out_strides: Strides of the levels, ascending powers of two: (8, 16, 32, 64) for DINO,
+            (4, 8, 16, 32, 64) for two-stage heads, (8, 16, 32, 64, 128) for RetinaNet.
+
+    Raises:
+        InputError: A stride is no power of two times ``in_stride``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int = 256,
+        in_stride: int = 16,
+        out_strides: Sequence[int] = (8, 16, 32, 64),
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.levels = nn.ModuleList()
+        for stride in out_strides:
+            octaves = math.log2(stride / in_stride)
+            if octaves != int(octaves):
+                raise InputError(f'out_strides must be in_stride={in_stride} times a power of two, got {stride}')
+            layers: list[nn.Module] = []
+            dims = in_channels
+            for _ in range(int(octaves)):
+                layers.append(nn.MaxPool2d(2, 2, ceil_mode=True))
+            for i in range(int(-octaves)):
+                if i:
+                    layers += [LayerNorm2d(dims), nn.GELU()]
+                layers.append(nn.ConvTranspose2d(dims, dims // 2, 2, 2))
+                dims //= 2
+            layers += [
+                nn.Conv2d(dims, out_channels, 1, bias=False),
+                LayerNorm2d(out_channels),
+                nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+                LayerNorm2d(out_channels),
+            ]
+            self.levels.append(nn.Sequential(*layers))
+
+    def forward(self, inputs: BackboneOutput) -> tuple[Tensor, ...]:
+        """Return the levels ``(B, out_channels, H/s, W/s)``, contiguous, in the order of out_strides."""
+        (feats,) = inputs.maps
+        return tuple(level(feats).contiguous() for level in self.levels)

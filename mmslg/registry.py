@@ -1,0 +1,24 @@
+"""Registries of ``mmslg``: children of MMEngine's, filled on first use.
+
+A config keeps ``default_scope='mmdet'`` or ``'mmrotate'`` and writes ``mmslg.X`` for a type of this
+package; the ``locations`` are imported when such a name is first looked up, so no config needs
+``custom_imports``.
+"""
+
+from mmengine import registry as engine
+from mmengine.registry import Registry
+
+MODELS = Registry('model', parent=engine.MODELS, scope='mmslg', locations=['mmslg.models'])
+DATASETS = Registry('dataset', parent=engine.DATASETS, scope='mmslg', locations=['mmslg.datasets'])
+TRANSFORMS = Registry('transform', parent=engine.TRANSFORMS, scope='mmslg', locations=['mmslg.datasets'])
+HOOKS = Registry('hook', parent=engine.HOOKS, scope='mmslg', locations=['mmslg.engine'])
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optimizer wrapper constructor',
+    parent=engine.OPTIM_WRAPPER_CONSTRUCTORS,
+    scope='mmslg',
+    locations=['mmslg.engine'],
+)
+METRICS = Registry('metric', parent=engine.METRICS, scope='mmslg', locations=['mmslg.evaluation'])
+
+CAPTIONERS = Registry('captioner', scope='mmslg', locations=['mmslg.captions'])
+TEXT_ENCODERS = Registry('text encoder', scope='mmslg', locations=['mmslg.captions'])

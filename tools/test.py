@@ -1,0 +1,44 @@
+"""Test a detector: metrics as a table, predictions as a file and as pictures."""
+
+import argparse
+
+from mmslg.apis.launch import add_common_arguments, build_runner, checked_checkpoint, load_config
+from mmslg.errors import InputError
+from mmslg.utils.cli import run
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--out', metavar='PKL', help='write the predictions to this pickle file')
+    parser.add_argument('--show', action='store_true', help='show the predictions in a window')
+    parser.add_argument('--show-dir', help='write pictures of the predictions to WORK_DIR/TIME/SHOW_DIR')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds a picture is shown [2]')
+    add_common_arguments(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Test as the config and the command line say."""
+    args = parse_args()
+    if args.out and not args.out.endswith(('.pkl', '.pickle')):
+        raise InputError(f'--out {args.out}: wanted a name that ends in .pkl')
+    cfg = load_config(args)
+    cfg.load_from = checked_checkpoint(args.checkpoint)
+    cfg.resume = False
+    if args.show or args.show_dir:
+        from mmdet.engine.hooks.utils import trigger_visualization_hook
+
+        cfg = trigger_visualization_hook(cfg, args)
+    runner = build_runner(cfg)
+    if args.out:
+        from mmdet.evaluation import DumpDetResults
+
+        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+    runner.test()
+
+
+if __name__ == '__main__':
+    run(main)
