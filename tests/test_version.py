@@ -94,7 +94,7 @@ def test_import_mmslg_is_light():
     assert [run.stderr for run in runs] == [''] * 3
     took, heavy = zip(*(run.stdout.split(maxsplit=1) for run in runs))
     assert {text.strip() for text in heavy} == {'[]'}
-    assert min(map(float, took)) < 0.2  # about 0.07 on an idle machine
+    assert min(map(float, took)) < 0.4  # about 0.07 on an idle machine
 
 
 def test_what_is_installed_lies_within_what_is_accepted(request):

@@ -81,6 +81,7 @@ find_python() {
     local candidate version first=
     if [ -n "${PYTHON:-}" ]; then
         version=$(python_version "$PYTHON")
+        [ "$version" != none ] || die "PYTHON=$PYTHON does not run"
         is_supported "$version" || die "PYTHON=$PYTHON is Python $version; 3.10, 3.11 or 3.12 is needed"
         echo "$PYTHON"
         return
@@ -93,6 +94,9 @@ find_python() {
         fi
         first=${first:-$version}
     done
+    if [ "$first" = none ]; then
+        die "no python3 was found; 3.10, 3.11 or 3.12 is needed (set PYTHON=)"
+    fi
     die "python3 is Python $first and no other was found; 3.10, 3.11 or 3.12 is needed (set PYTHON=)"
 }
 
@@ -176,10 +180,15 @@ has_cuda() {
 progress_line() {
     local first_line=$1 seconds=$2 files done_files all_files
     files=$(tail -n "+$first_line" "$LOG" | grep -oE '^ *\[[0-9]+/[0-9]+\]' | tail -n 1 | tr -d ' []' || true)
-    if [ "${files%/*}" -gt 0 ] 2>/dev/null; then
+    if [ -n "$files" ]; then
         done_files=${files%/*}
         all_files=${files#*/}
-        echo "$done_files of $all_files files compiled, about $(duration $((seconds * (all_files - done_files) / done_files))) left"
+        if [ "$done_files" -lt 10 ]; then
+            echo "$done_files of $all_files files compiled"
+        else
+            seconds=$((seconds * (all_files - done_files) / done_files))
+            echo "$done_files of $all_files files compiled, about $(duration "$seconds") left"
+        fi
     else
         tail -n "+$first_line" "$LOG" | grep -E '^ *(Collecting|Downloading|Processing|Building|Installing|Preparing) ' |
             tail -n 1 | sed 's/^ *//' | cut -c1-80 || true
@@ -191,9 +200,10 @@ failure_line() {
     local first_line=$1 text line
     text=$(tail -n "+$first_line" "$LOG")
     line=$(grep -m 1 -E 'fatal error: |: error: ' <<<"$text" || true)
-    line=${line:-$(grep -E '^ *ERROR: ' <<<"$text" | tail -n 1 || true)}
+    line=${line:-$(grep -E '^ *ERROR: ' <<<"$text" | grep -v 'ERROR: ResolutionImpossible' | tail -n 1 || true)}
     line=${line:-$(grep -v '^ *$' <<<"$text" | tail -n 1 || true)}
     line=${line#"${line%%[![:space:]]*}"}
+    line=${line#ERROR: }
     echo "${line:0:240}"
 }
 

@@ -25,7 +25,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--train', type=int, default=240, help='training scenes (default: %(default)s)')
     parser.add_argument('--test', type=int, default=60, help='test scenes (default: %(default)s)')
     parser.add_argument('--size', default='320x256', help='WIDTHxHEIGHT in pixels (default: %(default)s)')
-    parser.add_argument('--seed', type=int, default=0, help='other seeds, other scenes (default: %(default)s)')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='other seeds, other scenes (default: %(default)s)'
+    )
     parser.add_argument('--workers', type=int, default=2, help='processes (default: %(default)s)')
     parser.add_argument('--sheet', metavar='PNG', help='also draw a contact sheet with the boxes')
     return parser.parse_args()

@@ -15,8 +15,8 @@ case "${1:-}" in
 esac
 
 bash tools/install.sh --tests
-PYTHON=$(bash tools/install.sh --print-python)
-BIN=$(dirname "$PYTHON")
+ENV_PYTHON=$(bash tools/install.sh --print-python)
+BIN=$(dirname "$ENV_PYTHON")
 
 # Plain output, no windows, no downloads, and not more threads than toy models can use.
 CORES=$(nproc 2>/dev/null || echo 2)
@@ -43,7 +43,7 @@ check lint "$BIN/ruff" check --no-cache .
 check format "$BIN/ruff" format --no-cache --check .
 check spelling "$BIN/codespell" .
 check imports "$BIN/lint-imports" --no-cache
-check tests "$PYTHON" -m pytest --color=no --durations=10 "$@"
+check tests "$ENV_PYTHON" -m pytest --color=no --durations=10 "$@"
 
 echo
 echo "== summary"

@@ -17,6 +17,19 @@ from mmslg.errors import InputError
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add MMDetection's flags for config overrides, work folder and launcher."""
     parser.add_argument('--work-dir', help='folder for logs and checkpoints [work_dirs/CONFIG]')
+    _add_cfg_options(parser)
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_analysis_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every analysis of a config takes: the config, overrides, a file for the figures."""
+    parser.add_argument('config', help='config file')
+    _add_cfg_options(parser)
+    parser.add_argument('--json', metavar='FILE', help='write the figures to this file')
+
+
+def _add_cfg_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -24,23 +37,33 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='override settings of the config, such as train_dataloader.batch_size=2',
     )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def read_config(path: str, options: dict | None = None) -> Config:
+    """Read a config and override settings; nothing else is touched.
+
+    Raises:
+        InputError: There is no such config, or an override fits nowhere in it.
+    """
+    if not Path(path).is_file():
+        raise InputError(f'{path}: no such config')
+    cfg = Config.fromfile(path)
+    try:
+        cfg.merge_from_dict(options or {})
+    except (KeyError, TypeError) as error:
+        raise InputError(f'{path}: --cfg-options does not fit the config: {error.args[0]}') from None
+    return cfg
 
 
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and apply the common arguments.
 
     Raises:
-        InputError: There is no such config.
+        InputError: There is no such config, or an override fits nowhere in it.
     """
-    if not Path(args.config).is_file():
-        raise InputError(f'{args.config}: no such config')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:

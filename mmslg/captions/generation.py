@@ -11,7 +11,7 @@ from pathlib import Path
 from mmslg.captions.base import Captioner
 from mmslg.captions.pairs import ImagePair
 from mmslg.captions.schema import CaptionRecord, format_record, parse_record, read_captions, write_captions
-from mmslg.datasets.image_io import read_infrared, read_visible
+from mmslg.utils.image_io import read_infrared, read_visible
 from mmslg.errors import InputError
 
 

@@ -10,11 +10,11 @@ from typing import Any
 from mmdet.datasets import CocoDataset
 from mmengine.logging import print_log
 
+from mmslg.captions.pairs import INFRARED_FIELDS
 from mmslg.errors import InputError
 from mmslg.registry import DATASETS
 from mmslg.utils.io import read_json
 
-IR_NAME_KEYS = ('file_name_ir', 'file_name_lwir')
 LABEL_MODALITIES = ('visible', 'ir', 'both', 'unknown')
 
 
@@ -100,7 +100,7 @@ class PairedCocoDataset(CocoDataset):
         self._left_out['boxes of other classes'] += len(boxes) - of_class
         self._left_out['empty, ignored or outside boxes'] += of_class - len(info['instances'])
         self._left_out = +self._left_out
-        ir_name = next((image[k] for k in IR_NAME_KEYS if k in image), image['file_name'])
+        ir_name = next((image[k] for k in INFRARED_FIELDS if k in image), image['file_name'])
         info['file_name'] = image['file_name']
         info['ir_path'] = os.path.join(self.data_prefix.get('ir', ''), ir_name)
         info['time'] = image.get('time')

@@ -1,0 +1,1 @@
+"""Pictures of pairs with their boxes."""

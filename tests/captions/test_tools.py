@@ -183,3 +183,16 @@ def test_progress_shows_rate_and_time_left(capsys, monkeypatch):
     progress.update(24)  # 2 s after the last report: too soon
     progress.update(40)
     assert capsys.readouterr().err == '20/40 pairs, 2.0/s, 0:00:10 left\n40/40 pairs, 2.0/s, 0:00:00 left\n'
+
+
+def test_every_caption_is_on_disk_before_the_next(data):
+    out, lines = data / 'captions.jsonl', []
+    partial = data / 'captions.jsonl.partial'
+
+    def report(done, total):
+        lines.append(partial.read_bytes().count(b'\n') if done else 0)
+
+    generate_captions(
+        read_pairs([data / 'train.json']), CountingCaptioner(), 'counting', out, progress=report
+    )
+    assert lines == [0, 1, 2, 3]

@@ -218,6 +218,12 @@ def test_wrong_python_by_choice(fake):
     )
 
 
+def test_no_python_at_all(fake):
+    fake.python.unlink()
+    assert fake.fails() == 'no python3 was found; 3.10, 3.11 or 3.12 is needed (set PYTHON=)'
+    assert fake.fails(PYTHON='python3.12') == 'PYTHON=python3.12 does not run'
+
+
 def test_python_without_venv(fake):
     fake.python.unlink()
     fake.command('python3', 'echo 3.8.10')

@@ -9,17 +9,17 @@ scale = (640, 512)  # width, height in pixels; the aspect is kept
 train_pipeline = [
     dict(type='mmslg.LoadVisible'),
     dict(type='mmslg.LoadInfrared'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=scale, keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='mmdet.LoadAnnotations', with_bbox=True),
+    dict(type='mmdet.Resize', scale=scale, keep_ratio=True),
+    dict(type='mmdet.RandomFlip', prob=0.5),
     dict(type='mmslg.LoadCaptionEmbedding', store=caption_store),
     dict(type='mmslg.PackPairedInputs'),
 ]
 test_pipeline = [
     dict(type='mmslg.LoadVisible'),
     dict(type='mmslg.LoadInfrared'),
-    dict(type='Resize', scale=scale, keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='mmdet.Resize', scale=scale, keep_ratio=True),
+    dict(type='mmdet.LoadAnnotations', with_bbox=True),
     dict(type='mmslg.LoadCaptionEmbedding', store=caption_store),
     dict(type='mmslg.PackPairedInputs'),
 ]
@@ -28,7 +28,7 @@ train_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    batch_sampler=dict(type='AspectRatioBatchSampler'),
+    batch_sampler=dict(type='mmdet.AspectRatioBatchSampler'),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -58,6 +58,6 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    type='CocoMetric', ann_file=data_root + 'annotations_test.json', metric='bbox', classwise=True
+    type='mmdet.CocoMetric', ann_file=data_root + 'annotations_test.json', metric='bbox', classwise=True
 )
 test_evaluator = val_evaluator

@@ -1,7 +1,8 @@
 # A small dataset in one folder: visible/, infrared/, annotations_{train,test}.json, captions.safetensors.
 # tools/make_sample_scenes.py writes one; your own pairs take the same form.
-data_root = 'data/sample_scenes/'
-caption_store = data_root + 'captions.safetensors'
+# MMSLG_DATA and MMSLG_CAPTIONS in the environment name another folder and caption store.
+data_root = '{{$MMSLG_DATA:data/sample_scenes}}/'
+caption_store = '{{$MMSLG_CAPTIONS:data/sample_scenes/captions.safetensors}}'
 metainfo = dict(classes=('person', 'car', 'bicycle'))
 data_prefix = dict(img='visible/', ir='infrared/')
 scale = (320, 256)  # width, height in pixels; the aspect is kept
@@ -9,18 +10,24 @@ scale = (320, 256)  # width, height in pixels; the aspect is kept
 train_pipeline = [
     dict(type='mmslg.LoadVisible'),
     dict(type='mmslg.LoadInfrared'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='RandomResize', scale=scale, ratio_range=(0.9, 1.4), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=(256, 320), allow_negative_crop=True),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='mmdet.LoadAnnotations', with_bbox=True),
+    dict(
+        type='RandomResize',
+        resize_type='mmdet.Resize',
+        scale=scale,
+        ratio_range=(0.9, 1.4),
+        keep_ratio=True,
+    ),
+    dict(type='mmdet.RandomCrop', crop_size=(256, 320), allow_negative_crop=True),
+    dict(type='mmdet.RandomFlip', prob=0.5),
     dict(type='mmslg.LoadCaptionEmbedding', store=caption_store),
     dict(type='mmslg.PackPairedInputs'),
 ]
 test_pipeline = [
     dict(type='mmslg.LoadVisible'),
     dict(type='mmslg.LoadInfrared'),
-    dict(type='Resize', scale=scale, keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='mmdet.Resize', scale=scale, keep_ratio=True),
+    dict(type='mmdet.LoadAnnotations', with_bbox=True),
     dict(type='mmslg.LoadCaptionEmbedding', store=caption_store),
     dict(type='mmslg.PackPairedInputs'),
 ]
@@ -56,6 +63,6 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    type='CocoMetric', ann_file=data_root + 'annotations_test.json', metric='bbox', classwise=True
+    type='mmdet.CocoMetric', ann_file=data_root + 'annotations_test.json', metric='bbox', classwise=True
 )
 test_evaluator = val_evaluator

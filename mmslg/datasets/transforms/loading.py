@@ -9,7 +9,7 @@ import torch
 from mmcv.transforms import BaseTransform
 
 from mmslg.captions.store import CaptionStore
-from mmslg.datasets.image_io import read_infrared, read_visible, to_8bit
+from mmslg.utils.image_io import read_infrared, read_visible, to_8bit
 from mmslg.errors import InputError
 from mmslg.registry import TRANSFORMS
 

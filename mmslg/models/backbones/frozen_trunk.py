@@ -71,6 +71,8 @@ class FrozenTrunk(nn.Module):
 
     def __init__(self, name: str, checkpoint: str | None = None, patch_size: int = 16, **kwargs: Any) -> None:
         super().__init__()
+        if not ('dinov2' in name or 'dinov3' in name):
+            raise InputError(f'wanted a DINOv2 or DINOv3 model of timm, got {name!r}')
         kwargs = dict(patch_size=patch_size, dynamic_img_size=True, num_classes=0, **kwargs)
         try:
             self.vit = timm.create_model(name, pretrained=checkpoint == 'pretrained', **kwargs)
@@ -84,7 +86,7 @@ class FrozenTrunk(nn.Module):
                 'file on this machine and set checkpoint=PATH'
             ) from error
         if type(self.vit) not in _FILTERS or getattr(self.vit, 'rope_mixed', False):
-            raise InputError(f'wanted a DINOv2 or DINOv3 model of timm, got {name!r}')
+            raise InputError(f'wanted a DINOv2 or DINOv3 trunk, timm builds {name!r} as {type(self.vit).__name__}')
         # The weights are final: without this mark MMEngine's init_weights() would draw them anew.
         self.vit.is_init = self.is_init = True
         self.patch_size = patch_size
@@ -126,7 +128,7 @@ class FrozenTrunk(nn.Module):
         report.unexpected = [k for k in state if k not in own]
         report.resampled = [k for k in report.matched if k in raw and raw[k].shape != state[k].shape]
         report.layer_scale = any('ls1.gamma' in k or k.endswith('gamma_1') for k in report.matched)
-        if not report.matched:
+        if not report.matched and not misfits:
             raise InputError(
                 f'{path}: no key of the checkpoint matches the trunk (it holds {", ".join(list(raw)[:3])}, ...; '
                 f'wanted {", ".join(list(own)[:3])}, ...); is it a DINOv2 or DINOv3 backbone of this size?'

@@ -65,4 +65,4 @@ def place(local: np.ndarray, x: float, z: float, heading: float) -> np.ndarray:
     ahead, right = heading_axes(heading)
     world = local[:, :1] * ahead + local[:, 2:] * right
     world[:, 1] = local[:, 1]
-    return world + (x, 0.0, z)
+    return world + np.array([x, 0.0, z])

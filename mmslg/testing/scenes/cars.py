@@ -100,19 +100,12 @@ class _Body:
                 outer, inner = side * (half - 0.02), side * (half - 0.24)
                 quad = [(ahead, 0, inner), (ahead, 0, outer), (ahead, 0.5, outer), (ahead, 0.5, inner)]
                 self.painter.polygon(self.pixels(quad), TYRE, self.tyre_heat)
-        for low, high, colour, reach in ((0.2, 0.5, (24, 24, 24), 1.7),):
-            for ahead in (-reach, reach):
-                quad = [(ahead, low, -half + 0.1), (ahead, low, half - 0.1)]
-                quad += [(ahead, high, half - 0.1), (ahead, high, -half + 0.1)]
-                self.painter.polygon(
-                    self.pixels(quad), colour, self.look.ambient + (9 if self.look.running else 0)
-                )
-            for side in (-1, 1):
-                w = side * (half - 0.1)
-                quad = [(-reach, low, w), (reach, low, w), (reach, high, w), (-reach, high, w)]
-                self.painter.polygon(
-                    self.pixels(quad), colour, self.look.ambient + (9 if self.look.running else 0)
-                )
+        w, low, high, reach = half - 0.1, 0.2, 0.5, 1.7
+        corners = [(-reach, -w), (-reach, w), (reach, w), (reach, -w)]
+        heat = self.look.ambient + (9 if self.look.running else 0)
+        for (a0, w0), (a1, w1) in zip(corners, corners[1:] + corners[:1]):
+            quad = [(a0, low, w0), (a1, low, w1), (a1, high, w1), (a0, high, w0)]
+            self.painter.polygon(self.pixels(quad), (24, 24, 24), heat)
 
     def strips(self) -> None:
         profile = self.profile
@@ -189,7 +182,12 @@ class _Body:
         low, high = side * self.half_at(belt), side * self.half_at(roof)
         windows = [
             [(rear_low + 0.25, belt), (middle - 0.05, belt), (middle - 0.05, roof), (rear_high + 0.08, roof)],
-            [(middle + 0.05, belt), (front_low - 0.2, belt), (front_high - 0.05, roof), (middle + 0.05, roof)],
+            [
+                (middle + 0.05, belt),
+                (front_low - 0.2, belt),
+                (front_high - 0.05, roof),
+                (middle + 0.05, roof),
+            ],
         ]
         for window in windows:
             quad = [(a, y, low if y == belt else high) for a, y in window]

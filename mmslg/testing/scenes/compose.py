@@ -134,7 +134,9 @@ def _paint_far(canvas: Canvas, weather: Weather, rng: np.random.Generator) -> No
     painter.polygon(outline, (110, 115, 95), weather.ambient - 4)
     painter.commit(150.0)
     for z in (95, 80, 68, 58, 50):
-        streets.paint_tree(canvas, weather, rng, float(rng.choice([-1, 1]) * rng.uniform(9, 30)), z, rng.uniform(6, 11))
+        streets.paint_tree(
+            canvas, weather, rng, float(rng.choice([-1, 1]) * rng.uniform(9, 30)), z, rng.uniform(6, 11)
+        )
 
 
 def _paint_buildings(
@@ -154,12 +156,19 @@ def _paint_buildings(
         streets.paint_building(canvas, weather, rng, x, z0, z1)
 
 
-def _scenery(canvas: Canvas, street: streets.Street, weather: Weather, rng: np.random.Generator) -> list[tuple]:
+def _scenery(
+    canvas: Canvas, street: streets.Street, weather: Weather, rng: np.random.Generator
+) -> list[tuple]:
     """Return trees, lamps, poles and clutter: depth, how to draw it, footprint, height of the shadow."""
     items = []
 
     def add(z: float, draw: Callable[[], None], x: float, half: float, tall: float) -> None:
-        spot = [(x - half, 0, z - half), (x + half, 0, z - half), (x + half, 0, z + half), (x - half, 0, z + half)]
+        spot = [
+            (x - half, 0, z - half),
+            (x + half, 0, z - half),
+            (x + half, 0, z + half),
+            (x - half, 0, z + half),
+        ]
         items.append((z, draw, spot if half else None, tall))
 
     for side in (-1, 1):
@@ -175,7 +184,13 @@ def _scenery(canvas: Canvas, street: streets.Street, weather: Weather, rng: np.r
         for _ in range(int(rng.integers(0, 4))):
             x, z = kerb + side * (street.walk - 0.4), float(rng.uniform(13, 45))
             tall = float(rng.uniform(4.5, 7.5))
-            add(z, lambda x=x, z=z, t=tall: streets.paint_tree(canvas, weather, rng, x, z, t), x, 0.5, tall * 0.6)
+            add(
+                z,
+                lambda x=x, z=z, t=tall: streets.paint_tree(canvas, weather, rng, x, z, t),
+                x,
+                0.5,
+                tall * 0.6,
+            )
         if rng.random() < 0.5:
             x, z, sign = kerb + side * 0.5, float(rng.uniform(9, 30)), bool(rng.random() < 0.6)
             add(z, lambda x=x, z=z, s=sign: streets.paint_pole(canvas, weather, x, z, s), x, 0.08, 3)

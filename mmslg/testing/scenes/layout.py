@@ -10,7 +10,13 @@ import numpy as np
 from mmslg.testing.scenes.camera import Camera, place
 from mmslg.testing.scenes.canvas import Painter
 from mmslg.testing.scenes.cars import PAINTS, PROFILES, CarLook, draw_car
-from mmslg.testing.scenes.people import draw_bicycle, draw_person, random_person, riding_joints, walking_joints
+from mmslg.testing.scenes.people import (
+    draw_bicycle,
+    draw_person,
+    random_person,
+    riding_joints,
+    walking_joints,
+)
 from mmslg.testing.scenes.street import HEIGHT_WEIGHT, Lamp, Street
 from mmslg.testing.scenes.weather import Weather
 
@@ -67,7 +73,9 @@ class Planner:
         for _ in range(40):
             if len(self.actors) >= wanted:
                 break
-            self._add(str(self.rng.choice(['person', 'car', 'bicycle', 'cyclist'], p=[0.4, 0.31, 0.15, 0.14])))
+            self._add(
+                str(self.rng.choice(['person', 'car', 'bicycle', 'cyclist'], p=[0.4, 0.31, 0.15, 0.14]))
+            )
         return self.actors
 
     def _add(self, kind: str) -> None:
@@ -119,7 +127,11 @@ class Planner:
         else:
             z = self._near(9, 26)
             side = rng.random() < 0.6
-            x = street.right + rng.uniform(0.4, street.walk) if side else street.left - rng.uniform(0.4, street.walk)
+            x = (
+                street.right + rng.uniform(0.4, street.walk)
+                if side
+                else street.left - rng.uniform(0.4, street.walk)
+            )
             heading = float(rng.choice([0, np.pi]) + rng.normal(0, 0.4))
         if not self._free('person', x, z, heading):
             return
@@ -140,7 +152,9 @@ class Planner:
         running = slot != 'parked'
         if slot == 'parked':
             right = street.right > 3.5 and rng.random() < 0.55
-            x, heading = (street.right - 1.1, 0.0) if right else (street.left + 1.1, np.pi * rng.integers(0, 2))
+            x, heading = (
+                (street.right - 1.1, 0.0) if right else (street.left + 1.1, np.pi * rng.integers(0, 2))
+            )
             z = self._near(10, 27)
         elif slot == 'ahead':
             x, z, heading = float(rng.normal(0.1, 0.3)), self._near(9, 26), float(rng.normal(0, 0.06))
@@ -149,7 +163,10 @@ class Planner:
             z, heading = self._near(9.5, 26), float(np.pi + rng.normal(0, 0.06))
         else:
             z = self._near(14, 24)
-            x, heading = float(rng.uniform(-0.42, 0.42) * z), float(rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.2))
+            x, heading = (
+                float(rng.uniform(-0.42, 0.42) * z),
+                float(rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.2)),
+            )
             x = float(np.clip(x, street.left - 1, street.right + 1))
         if not self._free('car', x, z, heading):
             return
@@ -176,14 +193,20 @@ class Planner:
         rng, street = self.rng, self.street
         z = self._near(7.5, 17)
         side = rng.random() < 0.6
-        x = street.right + rng.uniform(0.3, street.walk) if side else street.left - rng.uniform(0.3, street.walk)
+        x = (
+            street.right + rng.uniform(0.3, street.walk)
+            if side
+            else street.left - rng.uniform(0.3, street.walk)
+        )
         if rng.random() < 0.35:
             x = float(rng.uniform(-0.4, 0.4) * z)
         heading = float(rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.3))
         if self._free('bicycle', x, z, heading):
             self._append_bicycle(x, z, heading, self._thermal(0.75, x, z), 3.0, light=False)
 
-    def _append_bicycle(self, x: float, z: float, heading: float, thermal: float, warm: float, light: bool) -> None:
+    def _append_bicycle(
+        self, x: float, z: float, heading: float, thermal: float, warm: float, light: bool
+    ) -> None:
         colour = FRAME_COLOURS[self.rng.integers(len(FRAME_COLOURS))]
         celsius = self.weather.road + warm + (5 if thermal == 1.0 else 0)
         self.actors.append(
@@ -218,7 +241,11 @@ class Planner:
 
 
 def _brightness(lamp: Lamp, x: float, z: float) -> float:
-    away = (x - lamp.position[0]) ** 2 + (z - lamp.position[2]) ** 2 + HEIGHT_WEIGHT * (lamp.position[1] - 0.9) ** 2
+    away = (
+        (x - lamp.position[0]) ** 2
+        + (z - lamp.position[2]) ** 2
+        + HEIGHT_WEIGHT * (lamp.position[1] - 0.9) ** 2
+    )
     return lamp.power / (1 + (away / lamp.reach**2) ** 1.5)
 
 

@@ -70,11 +70,13 @@ def visible_image(
     bright = weather.skylight * (1 - (1 - shadow) * ground)
     bright = np.repeat(bright[..., None], 3, 2)
     for lamp in lamps:
-        x, y, z = lamp.position
+        x, y, z = (float(metres) for metres in lamp.position)  # NumPy numbers would widen the arrays
         away = (columns * scale - x) ** 2 + (depth - z) ** 2
         away += HEIGHT_WEIGHT * (camera.height - rows[:, None] * scale - y) ** 2
-        pool = lamp.power / (1 + (away / lamp.reach**2) ** 1.5)
-        bright += pool[..., None] * np.array(lamp.colour, np.float32)
+        away /= lamp.reach**2
+        pool = lamp.power / (1 + away * np.sqrt(away))
+        for channel, factor in enumerate(lamp.colour):
+            bright[..., channel] += pool * factor
     image = colour * bright * np.array(weather.tint, np.float32)
     image += light * (1.5 if weather.night else 0.7)
     through = np.exp(-weather.haze * depth)[..., None]
@@ -101,7 +103,7 @@ def _ground_mask(canvas: Canvas, size: tuple[int, int]) -> np.ndarray:
 def _dazzle(image: np.ndarray, glare: tuple[float, float, float], weather: Weather) -> np.ndarray:
     """Wash the image out around a low sun or a headlamp."""
     height, width = image.shape[:2]
-    column, row, strength = glare
+    column, row, strength = (float(value) for value in glare)
     dx = (np.arange(width, dtype=np.float32) - column * width)[None] / height
     dy = (np.arange(height, dtype=np.float32) - row * height)[:, None] / height
     away = np.sqrt(dx**2 + dy**2)
@@ -118,7 +120,6 @@ def infrared_image(
     canvas: Canvas, weather: Weather, size: tuple[int, int], rng: np.random.Generator
 ) -> np.ndarray:
     """Render the thermal image, white hot, (height, width) uint8."""
-    width, height = size
     celsius = shrink(canvas.surface[..., 3], size).astype(np.float32) / CODES_PER_DEGREE + COLDEST
     celsius += 0.45 * _texture(rng, size) * (0.25 if weather.crossover else 1.0)
     depth = shrink(canvas.depth, size)
@@ -129,5 +130,5 @@ def infrared_image(
     grey = (celsius - low) * (255 / weather.span)
     grey = np.where(grey > 200, 200 + 55 * np.tanh((grey - 200) / 70), grey)
     grey += rng.standard_normal(grey.shape, dtype=np.float32) * 2.0
-    grey += rng.standard_normal((1, width), dtype=np.float32) * 0.9
+    grey += rng.standard_normal((1, size[0]), dtype=np.float32) * 0.9
     return np.clip(grey, 0, 255).astype(np.uint8)

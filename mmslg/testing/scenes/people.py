@@ -92,16 +92,14 @@ def riding_joints(pedal: float) -> dict[str, tuple]:
     return joints
 
 
-def draw_person(
-    painter: Painter, look: PersonLook, joints: dict, x: float, z: float, heading: float
-) -> None:
+def draw_person(painter: Painter, look: PersonLook, joints: dict, x: float, z: float, heading: float) -> None:
     """Add the shapes of a person to ``painter``."""
     names = list(joints)
     world = place(np.array([joints[name] for name in names], float), x, z, heading)
     spots = dict(zip(names, painter.camera.project(world)))
     depth = dict(zip(names, world[:, 2]))
     metre = painter.camera.scale(z)
-    ahead, right = heading_axes(heading)
+    ahead, _ = heading_axes(heading)
     warmth = 0.45 * (33 - look.ambient)  # clothes are between air and skin
     cloth, legs = look.ambient + warmth * 1.1, look.ambient + warmth
     bare = max(32.0, look.ambient + 2)
@@ -165,18 +163,14 @@ def draw_bicycle(
         painter.line(rim, 0.065 * metre, (22, 22, 22), celsius + 1)
         painter.disc(pixels([(hub, 0.34, 0)])[0], 0.05 * metre, (120, 120, 120), celsius)
         for t in (0.4, 1.45, 2.5):
-            spoke = [
-                (hub + s * 0.29 * np.cos(t), 0.34 + s * 0.29 * np.sin(t), 0) for s in (-1, 1)
-            ]
+            spoke = [(hub + s * 0.29 * np.cos(t), 0.34 + s * 0.29 * np.sin(t), 0) for s in (-1, 1)]
             painter.line(pixels(spoke), 0.012 * metre, (130, 130, 130), celsius)
     rear, crank, seat, head, front = (-0.53, 0.34), (-0.05, 0.3), (-0.2, 0.82), (0.36, 0.82), (0.53, 0.34)
     for ends in ((rear, crank), (crank, seat), (seat, head), (head, crank), (rear, seat), (head, front)):
         painter.line(pixels([(a, y, 0) for a, y in ends]), 0.06 * metre, colour, celsius)
     painter.line(pixels([(-0.32, 0.93, 0), (-0.1, 0.93, 0)]), 0.08 * metre, (25, 25, 25), celsius)
     painter.line(pixels([(-0.2, 0.82, 0), (-0.21, 0.93, 0)]), 0.04 * metre, (90, 90, 90), celsius)
-    painter.line(
-        pixels([(0.36, 0.82, 0), (0.36, 1.02, 0)]), 0.045 * metre, (90, 90, 90), celsius
-    )
+    painter.line(pixels([(0.36, 0.82, 0), (0.36, 1.02, 0)]), 0.045 * metre, (90, 90, 90), celsius)
     painter.line(pixels([(0.38, 1.03, -0.28), (0.38, 1.03, 0.28)]), 0.05 * metre, (40, 40, 40), celsius)
     if light:
         ahead, _ = heading_axes(heading)

@@ -72,7 +72,7 @@ def draw_street(rng: np.random.Generator, weather: Weather) -> Street:
 def paint_ground(canvas: Canvas, street: Street, weather: Weather, rng: np.random.Generator) -> None:
     """Draw sky, ground, road, kerbs and markings."""
     camera = canvas.camera
-    height, width = camera.shape
+    height, _ = camera.shape
     horizon = int(np.clip(round(camera.horizon), 1, height - 1))
     _paint_sky(canvas, weather, rng, horizon)
     verge = (60, 95, 85) if rng.random() < 0.5 else (110, 120, 125)
@@ -153,9 +153,7 @@ def paint_building(
     face = camera.project(np.array([(x, 0, z0), (outer, 0, z0), (outer, top, z0), (x, top, z0)]))
     gable.polygon(face, tuple(wall * 0.8), wall_heat - 0.7)
     if rng.random() < 0.6:  # a roof warmed by the sun
-        ridge = camera.project(
-            np.array([(x, top, z0), (outer, top, z0), ((x + outer) / 2, top + 3, z0)])
-        )
+        ridge = camera.project(np.array([(x, top, z0), (outer, top, z0), ((x + outer) / 2, top + 3, z0)]))
         gable.polygon(ridge, (60, 75, 120), weather.wall + (4 if weather.sun else -3))
     for storey in range(storeys):
         for offset in np.arange(1.5, 12, 3.2):
@@ -228,7 +226,7 @@ def paint_tree(
 
 def lamp_light(x: float, z: float) -> Lamp:
     """Return the light of a street lamp whose mast stands at (x, z)."""
-    return Lamp((x - np.sign(x) * ARM, 5.6, z), 1.15, 3.2, (0.55, 0.85, 1.1))
+    return Lamp((float(x - np.sign(x) * ARM), 5.6, float(z)), 1.15, 3.2, (0.55, 0.85, 1.1))
 
 
 def paint_lamp(canvas: Canvas, weather: Weather, x: float, z: float, working: bool = True) -> None:
@@ -241,7 +239,9 @@ def paint_lamp(canvas: Canvas, weather: Weather, x: float, z: float, working: bo
         np.array([(x + reach - 0.35, 6.28, z), (x + reach + 0.35, 6.28, z), (x + reach, 6.5, z)])
     )
     on = weather.night and working
-    painter.polygon(head, (150, 150, 145), weather.ambient + (22 if on else 1), (150, 215, 255) if on else None)
+    painter.polygon(
+        head, (150, 150, 145), weather.ambient + (22 if on else 1), (150, 215, 255) if on else None
+    )
     painter.commit(z)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 CONDITIONS = ('day', 'night', 'fog', 'glare', 'crossover')
-SHARES = (0.25, 0.35, 0.14, 0.12, 0.14)
+SHARES = (0.26, 0.32, 0.13, 0.12, 0.17)
 GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -61,7 +61,9 @@ def draw_weather(rng: np.random.Generator, condition: str) -> Weather:
     ambient = float(rng.uniform(5, 13) if night else rng.uniform(12, 21))
     if condition == 'crossover':
         ambient = float(rng.uniform(24, 28))
-    heat = float(rng.uniform(-0.5, 1.5) if night or condition in ('fog', 'crossover') else rng.uniform(1.5, 4.5))
+    heat = float(
+        rng.uniform(-0.5, 1.5) if night or condition in ('fog', 'crossover') else rng.uniform(1.5, 4.5)
+    )
     sun = None
     if not night and (condition == 'glare' or (condition == 'day' and rng.random() < 0.7)):
         sun = (float(rng.uniform(-1.3, 1.3)), float(rng.uniform(-0.9, 0.3)))

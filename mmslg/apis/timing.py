@@ -1,0 +1,201 @@
+"""What a benchmark runs: the bare trunk, backbone and necks, the whole detector, and single layers."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from mmslg.apis.profiling import Parts, first_of, prepare, toy_data, training_loss
+from mmslg.models.backbones import FrozenTrunk
+from mmslg.models.layers import flatten_levels, token_centers
+from mmslg.models.necks import LanguageGuidedModulation
+
+VARIANTS = {'trunk': 'trunk alone', 'backbone': 'backbone + necks', 'detector': 'whole detector'}
+PHASES = ('forward', 'step')
+
+
+class Variant(NamedTuple):
+    """Something to run: inference, and one training step without the optimizer."""
+
+    forward: Callable[[], object]
+    step: Callable[[], object]
+
+
+def trunk_variant(trunk: FrozenTrunk, rgb: Tensor) -> Variant:
+    """The bare frozen ViT: timm's own forward; forward and backward through all of its blocks."""
+
+    def step() -> None:
+        tokens, rope = trunk.embed(rgb)
+        out = trunk.norm(trunk.run_blocks(tokens.requires_grad_(), 0, trunk.depth, rope))
+        _backward([out])
+
+    return Variant(lambda: trunk.vit.forward_features(rgb), step)
+
+
+def features_variant(backbone: nn.Module, neck: nn.Module, inputs: dict) -> Variant:
+    """Backbone and necks: from the images to the pyramid; backward to every trainable parameter."""
+    return Variant(lambda: neck(backbone(inputs)), lambda: _backward(neck(backbone(inputs))))
+
+
+def detector_variant(model: nn.Module, batch: dict) -> Variant:
+    """The whole detector: prediction with its post-processing; losses and their backward."""
+
+    def forward() -> object:
+        model.eval()
+        return model.predict(batch['inputs'], batch['data_samples'])
+
+    def step() -> None:
+        model.train()
+        training_loss(model, batch).backward()
+
+    return Variant(forward, step)
+
+
+def _backward(outputs: Sequence[Tensor]) -> None:
+    # A gradient of ones would vanish in the last norm; noise costs what real training costs.
+    torch.autograd.backward(list(outputs), [torch.randn_like(out) for out in outputs])
+
+
+def build_alone(name: str, cfg: Config, size: tuple[int, int], batch_size: int, device: str) -> Variant:
+    """Build one variant and nothing else, to measure its memory."""
+    prepare(cfg)
+    preprocessor = MODELS.build(cfg.model.data_preprocessor).to(device)
+
+    def batch(text_dims: int | None) -> dict:
+        return preprocessor(toy_data(cfg, size, batch_size, text_dims), True)
+
+    if name == 'trunk':
+        trunk = FrozenTrunk(**cfg.model.backbone.trunk).to(device)
+        return trunk_variant(trunk, batch(None)['inputs']['rgb'])
+    if name == 'backbone':
+        backbone = MODELS.build(cfg.model.backbone).to(device)
+        neck = MODELS.build(cfg.model.neck).to(device)
+        return features_variant(backbone, neck, batch(_text_dims(neck))['inputs'])
+    model = MODELS.build(cfg.model).to(device)
+    model.init_weights()
+    return detector_variant(model, batch(_text_dims(model)))
+
+
+def _text_dims(model: nn.Module) -> int | None:
+    lgm = first_of(model, LanguageGuidedModulation)
+    return lgm.text_dims if lgm else None
+
+
+def measured_layers(parts: Parts, inputs: dict) -> dict[str, Callable[[], object]]:
+    """Give every layer on top of the trunk as a call of its own, in the order of the flow."""
+    backbone = parts.backbone
+    rgb, ir = inputs['rgb'], inputs['ir']
+    feats, shapes = flatten_levels(backbone.structure_encoder(rgb, ir))
+    sizes = shapes.prod(1)
+    starts = sizes.cumsum(0) - sizes
+    height, width = (side // parts.trunk.patch_size for side in rgb.shape[-2:])
+    centers = token_centers(height, width, rgb.device)
+    tokens = torch.randn(len(rgb), height * width, parts.trunk.embed_dims, device=rgb.device)
+    out = backbone(inputs)
+    calls: dict[str, Callable[[], object]] = {'structure encoder': lambda: backbone.structure_encoder(rgb, ir)}
+    for i, adapter in enumerate(backbone.adapters):
+        calls[f'adapter {i}: injection'] = lambda adapter=adapter: adapter(tokens, feats, shapes, starts, centers)
+        if adapter.evolution is not None:
+            calls[f'adapter {i}: evolution'] = lambda adapter=adapter: adapter.evolve(feats)
+    if parts.lgm is not None:
+        calls['LGM'] = lambda: parts.lgm(out)
+    if parts.pyramid is not None:
+        for shape, level in zip(parts.pyramid(out), parts.pyramid.levels):
+            stride = rgb.shape[-1] // shape.shape[-1]
+            calls[f'pyramid, stride {stride}'] = lambda level=level: level(out.maps[0])
+    return calls
+
+
+class Clock:
+    """Times calls on a device, under autocast if asked to.
+
+    Args:
+        device: ``'cpu'`` or ``'cuda'``; the latter is synchronised around each call.
+        amp: Run in mixed precision.
+    """
+
+    def __init__(self, device: str, amp: bool = False) -> None:
+        self.device = device
+        self.amp = amp
+
+    @contextlib.contextmanager
+    def _setting(self, phase: str) -> Iterator[None]:
+        with torch.set_grad_enabled(phase == 'step'), torch.autocast(self.device, enabled=self.amp):
+            yield
+
+    def run(self, call: Callable[[], object], phase: str) -> float:
+        """Run ``call`` once, with gradients if ``phase`` is ``'step'``, and return the seconds it took."""
+        with self._setting(phase):
+            self._synchronise()
+            start = time.perf_counter()
+            call()
+            self._synchronise()
+            return time.perf_counter() - start
+
+    def _synchronise(self) -> None:
+        if self.device == 'cuda':
+            torch.cuda.synchronize()
+
+
+def interleave(
+    calls: dict[str, Callable[[], object]],
+    phase: str,
+    clock: Clock,
+    repeats: int,
+    after_each: Callable[[], None],
+) -> dict[str, list[float]]:
+    """Time calls in turn (a, b, c, a, b, c, ...) after one warm-up round, which is not counted.
+
+    What else the machine does then hits all of them alike.
+
+    Args:
+        calls: What to run, by name.
+        phase: ``'forward'`` or ``'step'``.
+        clock: Measures one call.
+        repeats: Counted rounds.
+        after_each: Called after every call; it clears gradients and reports progress.
+
+    Returns:
+        Seconds of each round, by name.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for counted in [False] + [True] * repeats:
+        for name, call in calls.items():
+            taken = clock.run(call, phase)
+            if counted:
+                seconds[name].append(taken)
+            after_each()
+    return seconds
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Return median, min and max."""
+    return {'median': statistics.median(values), 'min': min(values), 'max': max(values)}
+
+
+def ratios(seconds: Sequence[float], reference: Sequence[float]) -> dict[str, float]:
+    """Return the spread of the ratios of neighbouring measurements."""
+    return spread([a / b for a, b in zip(seconds, reference)])
+
+
+def peak_bytes(device: str) -> int:
+    """Return the most memory this process held: on the GPU in tensors, else in RAM altogether."""
+    if device == 'cuda':
+        return torch.cuda.max_memory_allocated()
+    try:
+        # ru_maxrss of a child process starts at what its parent held; VmHWM is its own.
+        with open('/proc/self/status') as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith('VmHWM:'))
+    except (OSError, StopIteration):
+        unit = 1 if sys.platform == 'darwin' else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

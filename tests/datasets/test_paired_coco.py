@@ -1,0 +1,115 @@
+import json
+
+import pytest
+from conftest import write_pairs
+
+from mmslg.datasets import PairedCocoDataset
+from mmslg.errors import InputError
+
+CLASSES = ('person', 'car', 'bicycle')
+
+
+def build(folder, **kwargs):
+    kwargs.setdefault('metainfo', dict(classes=CLASSES))
+    return PairedCocoDataset(data_root=str(folder), ann_file='annotations_train.json', pipeline=[], **kwargs)
+
+
+def change(folder, **changes):
+    path = folder / 'annotations_train.json'
+    data = json.loads(path.read_text())
+    for key, function in changes.items():
+        data[key] = function(data[key])
+    path.write_text(json.dumps(data))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_pairs(tmp_path)
+    return tmp_path
+
+
+def refused(folder, message, **kwargs):
+    with pytest.raises(InputError, match=message) as error:
+        build(folder, **kwargs)
+    assert '\n' not in str(error.value)
+
+
+def test_a_pair_has_both_files_and_its_boxes(folder):
+    dataset = build(folder)
+    info = dataset.get_data_info(0)
+    assert len(dataset) == 4
+    assert info['img_path'] == str(folder / 'visible/train_001.png')
+    assert info['ir_path'] == str(folder / 'infrared/train_001.png')
+    assert info['file_name'] == 'train_001.png'
+    assert info['instances'] == [dict(ignore_flag=0, bbox=[12, 10, 36, 42], bbox_label=1)]
+    assert dataset.metainfo['label_modality'] == 'ir'
+    assert build(folder, label_modality='visible').metainfo['label_modality'] == 'visible'
+
+
+@pytest.mark.parametrize('key', ['file_name_ir', 'file_name_lwir'])
+def test_infrared_file_of_its_own_name(folder, key):
+    (folder / 'infrared/train_001.png').rename(folder / 'infrared/FLIR_1_PreviewData.png')
+    change(folder, images=lambda images: [{**images[0], key: 'FLIR_1_PreviewData.png'}, *images[1:]])
+    assert build(folder).get_data_info(0)['ir_path'] == str(folder / 'infrared/FLIR_1_PreviewData.png')
+
+
+@pytest.mark.parametrize(('sub', 'what'), [('visible', 'visible'), ('infrared', 'infrared')])
+def test_missing_file_is_named_before_training_starts(folder, sub, what):
+    (folder / sub / 'train_003.png').unlink()
+    refused(folder, f'{sub}/train_003.png: no such {what} image; 1 of 4 are missing')
+
+
+def test_boxes_of_other_classes_are_counted(folder, capsys):
+    from mmengine.logging import MMLogger
+
+    MMLogger.get_instance('test_paired_coco')
+    change(
+        folder,
+        categories=lambda c: [*c, dict(id=4, name='dog')],
+        annotations=lambda a: [*a, {**a[0], 'id': 9, 'category_id': 4}, {**a[0], 'id': 10, 'bbox': [500, 1, 5, 5]}],
+    )
+    build(folder)
+    out = capsys.readouterr()
+    assert '1 boxes of other classes, 1 empty, ignored or outside boxes' in out.out + out.err
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(annotations=lambda a: [{**a[0], 'image_id': 77}]), 'annotation 1 points to image 77, which the file does not list'),
+        (dict(annotations=lambda a: [{'id': 5, 'image_id': 1}]), 'annotation 5 lacks category_id, bbox, area'),
+        (dict(images=lambda i: []), 'the file lists no image'),
+        (dict(images=lambda i: i + i[:1]), 'image id 1 is given 2 times'),
+        (dict(images=lambda i: [{'id': 1, 'file_name': 'x.png'}]), 'image x.png lacks width, height'),
+        (dict(categories=lambda c: c[:2]), 'no category bicycle in the file; it has person, car'),
+        (dict(categories=lambda c: c[::-1]), 'stand in the order bicycle, car, person, the config says person, car, bicycle'),
+        (dict(categories=lambda c: 'none'), 'wanted COCO form'),
+    ],
+)
+def test_annotations_that_cannot_be_used(folder, changes, message):
+    change(folder, **changes)
+    refused(folder, message)
+
+
+def test_empty_annotation_file(folder):
+    (folder / 'annotations_train.json').write_text('')
+    refused(folder, 'annotations_train.json: the file is empty')
+
+
+def test_classes_are_due_and_the_message_shows_them(folder):
+    refused(folder, r"metainfo=dict\(classes=\('person', 'car', 'bicycle'\)\)", metainfo=dict())
+
+
+def test_a_subset_of_classes_in_file_order_is_fine(folder):
+    dataset = build(folder, metainfo=dict(classes=('person', 'bicycle')))
+    assert sorted({i['bbox_label'] for d in dataset for i in d['instances']}) == [0, 1]
+
+
+def test_filtered_pairs_are_counted(folder, capsys):
+    from mmengine.logging import MMLogger
+
+    MMLogger.get_instance('test_paired_coco')
+    change(folder, annotations=lambda a: a[:1])
+    assert len(build(folder, filter_cfg=dict(filter_empty_gt=True))) == 1
+    out = capsys.readouterr()
+    assert '3 pairs left out by filter_cfg' in out.out + out.err

@@ -1,0 +1,95 @@
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import write_captions
+from mmcv.transforms import Compose
+
+from mmslg.datasets import LoadCaptionEmbedding, LoadInfrared, LoadVisible, PackPairedInputs, PairedCocoDataset
+from mmslg.errors import InputError
+
+
+@pytest.fixture
+def paths(pairs):
+    return dict(
+        img_path=str(pairs / 'visible/train_001.png'),
+        ir_path=str(pairs / 'infrared/train_001.png'),
+        file_name='train_001.png',
+    )
+
+
+def test_the_pair_becomes_four_channels(paths):
+    results = LoadInfrared()(LoadVisible()(dict(paths)))
+    assert results['img'].shape == (64, 96, 4) and results['img'].dtype == np.uint8
+    assert results['ori_shape'] == (64, 96)
+    assert np.array_equal(results['img'][..., :3], cv2.imread(paths['img_path']))
+    assert np.array_equal(results['img'][..., 3], cv2.imread(paths['ir_path'], cv2.IMREAD_GRAYSCALE))
+
+
+def test_16_bit_infrared_is_mapped_by_its_window(paths):
+    raw = np.full((64, 96), 30000, np.uint16)
+    cv2.imwrite(paths['ir_path'], raw)
+    results = LoadInfrared(window=(20000, 40000))(LoadVisible()(dict(paths)))
+    assert (results['img'][..., 3] == 128).all()
+
+
+@pytest.mark.parametrize('size', [(48, 32), (96, 32), (95, 64)])
+def test_infrared_of_another_size_or_aspect_is_refused(paths, size):
+    cv2.imwrite(paths['ir_path'], np.zeros(size[::-1], np.uint8))
+    with pytest.raises(InputError, match=f'infrared image is {size[0]}x{size[1]} pixels, the visible one 96x64'):
+        LoadInfrared()(LoadVisible()(dict(paths)))
+
+
+def test_caption_embedding(pairs, paths):
+    loader = LoadCaptionEmbedding(str(pairs / 'captions.safetensors'))
+    text = loader(dict(paths))['text']
+    assert text.shape == (4, 512) and text.dtype == torch.float32
+    assert torch.equal(text, pickle.loads(pickle.dumps(loader))(dict(paths))['text'])
+
+
+def test_stores_of_two_splits(pairs, paths):
+    write_captions(pairs / 'a.safetensors', ['other.png'])
+    loader = LoadCaptionEmbedding([str(pairs / 'a.safetensors'), str(pairs / 'captions.safetensors')])
+    assert loader(dict(paths))['text'].shape == (4, 512)
+    write_captions(pairs / 'b.safetensors', ['train_001.png'], width=64)
+    with pytest.raises(InputError, match='come from different encoders'):
+        LoadCaptionEmbedding([str(pairs / 'a.safetensors'), str(pairs / 'b.safetensors')])
+
+
+def test_a_pair_without_caption_is_named_when_the_dataset_is_loaded(pairs):
+    write_captions(pairs / 'captions.safetensors', ['train_001.png'])
+    with pytest.raises(InputError, match='no caption for image train_002.png'):
+        PairedCocoDataset(
+            data_root=str(pairs),
+            ann_file='annotations_train.json',
+            metainfo=dict(classes=('person', 'car', 'bicycle')),
+            pipeline=[dict(type='mmslg.LoadCaptionEmbedding', store=str(pairs / 'captions.safetensors'))],
+        )
+
+
+def test_pack(pairs, paths):
+    steps = [LoadVisible(), LoadInfrared(), LoadCaptionEmbedding(str(pairs / 'captions.safetensors')), PackPairedInputs()]
+    packed = Compose(steps)(dict(paths, img_id=7))
+    assert packed['inputs']['img'].shape == (4, 64, 96) and packed['inputs']['img'].dtype == torch.uint8
+    assert packed['inputs']['text'].shape == (4, 512)
+    meta = packed['data_samples'].metainfo
+    assert meta['img_id'] == 7 and meta['ir_path'] == paths['ir_path'] and meta['file_name'] == 'train_001.png'
+
+
+def test_three_channels_are_refused(paths):
+    with pytest.raises(InputError, match=r'wants an image \(H, W, 4\), got \(64, 96, 3\).*PhotoMetricDistortion'):
+        PackPairedInputs()(LoadVisible()(dict(paths)))
+
+
+def test_photometric_distortion_behind_the_infrared_is_found(paths):
+    from mmdet.datasets.transforms import PhotoMetricDistortion
+
+    results = LoadInfrared()(LoadVisible()(dict(paths)))
+    try:
+        results = PhotoMetricDistortion()(results)
+    except Exception:
+        return  # a version of it that refuses four channels itself
+    with pytest.raises(InputError, match='PhotoMetricDistortion belongs before it'):
+        PackPairedInputs()(results)

@@ -1,0 +1,349 @@
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mmslg.errors import InputError
+from mmslg.testing.sample_scenes import (
+    CATEGORIES,
+    CONDITIONS,
+    Plan,
+    render_scene,
+    summary,
+    write_scenes,
+    write_sheet,
+)
+from mmslg.testing.scenes import dataset
+from mmslg.testing.scenes.camera import Camera
+from mmslg.testing.scenes.canvas import Canvas, Painter
+from mmslg.testing.scenes.compose import compose
+from mmslg.testing.scenes.visibility import rim_contrast, seen_in, spot_share
+from mmslg.testing.scenes.weather import condition_of
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = ROOT / 'tools' / 'make_sample_scenes.py'
+SMALL = Plan(train=3, test=2, size=(160, 128), seed=5)
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob('*')) if p.is_file()}
+
+
+def run_tool(*args: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, str(TOOL), *map(str, args)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {'PYTHONPATH': str(ROOT)},
+    )
+
+
+@pytest.fixture(scope='module')
+def scenes():
+    return [render_scene(0, 'train', index) for index in range(60)]
+
+
+@pytest.fixture(scope='module')
+def small(tmp_path_factory):
+    out = tmp_path_factory.mktemp('scenes') / 'small'
+    assert write_scenes(out, SMALL, workers=1, say=quiet)
+    return out
+
+
+def test_any_number_of_workers_gives_the_same_bytes(small, tmp_path):
+    write_scenes(tmp_path / 'again', SMALL, workers=2, say=quiet)
+    again = contents(tmp_path / 'again')
+    assert len(again) == 2 * 5 + 2
+    assert again == contents(small)
+
+
+def test_seed_split_and_index_give_other_scenes():
+    one = render_scene(5, 'train', 0, (160, 128))
+    same = render_scene(5, 'train', 0, (160, 128))
+    assert (one.visible == same.visible).all() and (one.infrared == same.infrared).all()
+    for other in ((6, 'train', 0), (5, 'test', 0), (5, 'train', 1)):
+        assert (render_scene(*other, (160, 128)).visible != one.visible).mean() > 0.5
+
+
+def test_files_follow_the_paired_coco_form(small):
+    ids = []
+    for split, count in (('train', 3), ('test', 2)):
+        data = json.loads((small / f'annotations_{split}.json').read_text())
+        assert data['categories'] == [
+            {'id': 1, 'name': 'person'},
+            {'id': 2, 'name': 'car'},
+            {'id': 3, 'name': 'bicycle'},
+        ]
+        assert data['info']['label_modality'] == 'both'
+        assert data['info']['seed'] == 5 and data['info']['size'] == [160, 128]
+        assert len(data['images']) == count
+        for image in data['images']:
+            ids.append(image['id'])
+            assert image['condition'] in CONDITIONS and image['time'] in ('day', 'night')
+            colour = cv2.imread(str(small / 'visible' / image['file_name']), cv2.IMREAD_UNCHANGED)
+            heat = cv2.imread(str(small / 'infrared' / image['file_name_ir']), cv2.IMREAD_UNCHANGED)
+            assert colour.shape == (image['height'], image['width'], 3) == (128, 160, 3)
+            assert heat.shape == (128, 160) and heat.dtype == np.uint8
+        boxes = data['annotations']
+        assert [box['id'] for box in boxes] == list(range(1, len(boxes) + 1))
+        assert {box['image_id'] for box in boxes} <= {image['id'] for image in data['images']}
+        for box in boxes:
+            x, y, w, h = box['bbox']
+            assert x >= 0 and y >= 0 and x + w <= 160 and y + h <= 128 and w > 0 and h > 0
+            assert box['area'] == w * h and box['iscrowd'] == 0
+            assert box['visible_in'] in ('both', 'visible', 'infrared')
+            assert 0.3 <= box['visibility'] <= 1
+    assert ids == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize('category', CATEGORIES)
+def test_the_box_of_a_single_object_is_tight(category):
+    scene = compose(np.random.default_rng(3), (320, 256), 'day', only=category)
+    (item,) = [found for found in scene.objects if found.category == category]
+    x, y, w, h = item.bbox
+    inside = np.zeros_like(item.mask)
+    inside[y : y + h, x : x + w] = True
+    assert not (item.mask & ~inside).any()
+    for edge in (item.mask[y], item.mask[y + h - 1], item.mask[:, x], item.mask[:, x + w - 1]):
+        assert edge.any()
+    assert item.mask.shape == (256, 320) and item.mask.sum() > 30
+
+
+def test_a_painted_rectangle_covers_its_pixels_and_hides_what_is_behind():
+    canvas = Canvas(Camera(focal=100, centre=50, horizon=40, height=1.5, shape=(80, 100)))
+    painter = Painter(canvas)
+
+    def rectangle(left, top, right, bottom):
+        return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], float)
+
+    painter.polygon(rectangle(10, 20, 29, 49), (10, 20, 30), 20.0)
+    whole = painter.commit(9.0, owner=1)
+    painter.polygon(rectangle(20, 20, 39, 49), (10, 20, 30), 20.0)
+    painter.commit(8.0, owner=2)
+    painter.polygon(rectangle(-20, 20, 4, 49), (10, 20, 30), 20.0)
+    cut = painter.commit(7.0, owner=3)
+    assert whole.area == 20 * 30
+    assert (canvas.owner == 1).sum() == 10 * 30
+    assert cut.area == 25 * 30 and (canvas.owner == 3).sum() == 5 * 30
+    assert canvas.depth[30, 15] == 9 and canvas.depth[30, 25] == 8
+    assert canvas.surface[30, 15].tolist() == [10, 20, 30, (20 + 20) * 3.5]
+
+
+def test_cold_things_take_the_temperature_of_the_backdrop_not_of_what_they_hide():
+    canvas = Canvas(Camera(focal=100, centre=50, horizon=40, height=1.5, shape=(80, 100)))
+    canvas.surface[..., 3] = 100
+    canvas.freeze()
+    square = np.array([(10, 10), (50, 10), (50, 50), (10, 50)], float)
+    for owner, thermal in ((1, 1.0), (2, 0.0)):
+        painter = Painter(canvas)
+        painter.polygon(square, (0, 0, 255), 40.0)
+        painter.commit(10.0 - owner, owner, thermal=thermal)
+    assert canvas.surface[30, 30].tolist() == [0, 0, 255, 100]
+
+
+def test_masks_lie_on_the_objects_in_both_images(scenes):
+    """Moved aside, a mask has less contrast: the images are aligned with it and with each other."""
+
+    def contrast(image, mask):
+        ring = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+        ring &= ~(cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+        image = image.reshape(*mask.shape, -1).astype(float)
+        return np.abs(np.median(image[mask], 0) - np.median(image[ring], 0)).mean()
+
+    wins = {'visible': [], 'infrared': []}
+    for scene in scenes:
+        for item in scene.objects:
+            x, _, w, h = item.bbox
+            step = w + 6
+            if item.visible_in != 'both' or item.category == 'bicycle' or h < 20 or item.visibility < 0.9:
+                continue
+            moved = np.roll(item.mask, step if x + w + step < 320 else -step, 1)
+            for name in wins:
+                image = getattr(scene, name)
+                wins[name].append(contrast(image, item.mask) > contrast(image, moved))
+    for name, found in wins.items():
+        assert len(found) > 30
+        assert np.mean(found) > 0.75, name
+
+
+def test_a_fusing_detector_is_needed(scenes):
+    seen = [item.visible_in for scene in scenes for item in scene.objects]
+    for name in ('visible', 'infrared'):
+        assert 0.2 <= seen.count(name) / len(seen) <= 0.3, name
+    assert sum(scene.unseen for scene in scenes) <= 0.03 * len(seen)
+    assert 3 <= len(seen) / len(scenes) <= 8
+    categories = [item.category for scene in scenes for item in scene.objects]
+    assert min(categories.count(name) for name in CATEGORIES) > 0.15 * len(seen)
+    longest = [max(item.bbox[2:]) for scene in scenes for item in scene.objects]
+    assert np.mean([16 <= side <= 110 for side in longest]) > 0.95
+
+
+def test_the_physics_of_the_conditions(scenes):
+    seen = {}
+    for scene in scenes:
+        for item in scene.objects:
+            if item.category == 'person':
+                seen.setdefault(scene.condition, []).append(item.visible_in)
+    assert set(seen) == set(CONDITIONS)
+    assert seen['crossover'].count('visible') > 0.8 * len(seen['crossover'])
+    assert seen['night'].count('visible') == 0  # people are warm
+    assert seen['night'].count('infrared') > 0.3 * len(seen['night'])
+    nights = [scene.visible.mean() for scene in scenes if scene.condition == 'night']
+    days = [scene.visible.mean() for scene in scenes if scene.condition == 'day']
+    assert max(nights) < 60 < 90 < min(days)
+
+
+def test_conditions_are_spread_evenly():
+    names = [condition_of(7, 0, index) for index in range(100)]
+    assert [names.count(name) for name in CONDITIONS] == pytest.approx([26, 32, 13, 12, 17], abs=2)
+
+
+def test_contrast_of_a_plain_square():
+    image = np.full((60, 60), 60, np.uint8)
+    mask = np.zeros((60, 60), bool)
+    mask[20:40, 20:40] = True
+    nothing = np.zeros_like(mask)
+    image[mask] = 100
+    assert rim_contrast(image, mask, nothing) == pytest.approx(40, abs=0.01)
+    assert spot_share(image, mask, nothing) == pytest.approx(18**2 / 20**2)  # the rim is averaged away
+    colour = np.dstack([image, np.full_like(image, 7), np.full_like(image, 7)])
+    assert rim_contrast(colour, mask, nothing) == pytest.approx(40 / 3, abs=0.01)
+    assert rim_contrast(image, mask, ~mask) == 0
+
+
+@pytest.mark.parametrize(
+    ('colour', 'heat', 'expected'), [(5, 5, None), (20, 5, 'visible'), (5, 20, 'infrared'), (20, 20, 'both')]
+)
+def test_which_camera_sees_a_square_is_measured(colour, heat, expected):
+    mask = np.zeros((60, 60), bool)
+    mask[20:40, 20:40] = True
+    visible, infrared = (np.where(mask, 60 + rise, 60).astype(np.uint8) for rise in (colour, heat))
+    assert seen_in(np.dstack([visible] * 3), infrared, mask, np.zeros_like(mask)) == expected
+
+
+def test_lamps_alone_make_an_object_seen():
+    image = np.full((60, 60), 60, np.uint8)
+    mask = np.zeros((60, 60), bool)
+    mask[20:40, 20:40] = True
+    image[28:33, 28:33] = 250
+    nothing = np.zeros_like(mask)
+    assert rim_contrast(image, mask, nothing) < 10
+    assert 0.02 < spot_share(image, mask, nothing) < 0.2
+
+
+def test_a_second_run_does_nothing(small):
+    before = {path: path.stat().st_mtime_ns for path in small.rglob('*')}
+    said = []
+    assert write_scenes(small, SMALL, workers=1, say=said.append) is False
+    assert len(said) == 1 and 'nothing to do' in said[0]
+    assert {path: path.stat().st_mtime_ns for path in small.rglob('*')} == before
+
+
+@pytest.mark.parametrize('changed', [{'seed': 6}, {'train': 4}, {'size': (176, 128)}])
+def test_other_arguments_are_refused(small, changed):
+    before = contents(small)
+    with pytest.raises(InputError, match='holds other scenes'):
+        write_scenes(
+            small, Plan(**({'train': 3, 'test': 2, 'size': (160, 128), 'seed': 5} | changed)), 1, quiet
+        )
+    assert contents(small) == before
+
+
+def test_a_lost_image_is_noticed(tmp_path):
+    plan = Plan(train=1, test=1, size=(160, 128))
+    write_scenes(tmp_path / 'out', plan, 1, quiet)
+    (tmp_path / 'out' / 'infrared' / 'scene_00002.jpg').unlink()
+    with pytest.raises(InputError, match=r'infrared/scene_00002\.jpg is missing'):
+        write_scenes(tmp_path / 'out', plan, 1, quiet)
+
+
+def test_a_failed_run_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError('disk full')
+
+    monkeypatch.setattr(dataset, 'write_json', fail)
+    with pytest.raises(OSError, match='disk full'):
+        write_scenes(tmp_path / 'out', Plan(train=1, test=1, size=(160, 128)), 1, quiet)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_tool_refuses_a_foreign_folder(tmp_path):
+    out = tmp_path / 'mine'
+    out.mkdir()
+    (out / 'notes.txt').write_text('keep me')
+    done = run_tool(out, '--train', 1, '--test', 1, '--size', '160x128', '--workers', 1)
+    assert done.returncode == 1 and done.stdout == ''
+    assert done.stderr.startswith('error: ') and done.stderr.count('\n') == 1
+    assert 'not empty' in done.stderr and str(out) in done.stderr
+    assert contents(tmp_path) == {'mine/notes.txt': b'keep me'}
+    assert [path.name for path in tmp_path.iterdir()] == ['mine']
+
+
+def test_the_tool_writes_scenes_table_and_sheet(small, tmp_path):
+    sheet = tmp_path / 'sheet.png'
+    options = ('--train', 3, '--test', 2, '--size', '160x128', '--seed', 5, '--workers', 1)
+    done = run_tool(tmp_path / 'out', *options, '--sheet', sheet)
+    assert done.returncode == 0, done.stderr
+    assert '5/5 scenes' in done.stdout and summary(small) in done.stdout
+    assert contents(tmp_path / 'out') == contents(small)
+    assert cv2.imread(str(sheet)).shape[1] > 5 * 160
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (('--size', '320'), 'WIDTHxHEIGHT'),
+        (('--size', '20x20'), '160 to 1920'),
+        (('--train', '0'), 'at least 1 train'),
+        (('--workers', '0'), 'at least 1 worker'),
+        (('--seed', '-1'), '0 or more'),
+        (('--sheet', 'sheet.txt'), 'png'),
+    ],
+)
+def test_the_tool_says_bad_arguments_in_one_line(tmp_path, options, message, monkeypatch, capsys):
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location('make_sample_scenes', TOOL)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    monkeypatch.setattr(sys, 'argv', ['make_sample_scenes.py', str(tmp_path / 'out'), *options])
+    with pytest.raises(SystemExit) as ended:
+        tool.cli.run(tool.main)
+    said = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert said.count('\n') == 1 and message in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sheet_wants_an_image_name(small):
+    with pytest.raises(InputError, match='png'):
+        write_sheet(small, 'sheet.gif')
+
+
+@pytest.mark.parametrize(('split', 'condition'), [('val', None), ('train', 'snow')])
+def test_unknown_names_are_refused(split, condition):
+    with pytest.raises(ValueError, match='has to be'):
+        render_scene(0, split, 0, condition=condition)
+
+
+def test_only_numpy_and_opencv_are_needed():
+    allowed = set(sys.stdlib_module_names) | {'numpy', 'cv2', 'mmslg'}
+    files = [ROOT / 'mmslg/testing/sample_scenes.py', *(ROOT / 'mmslg/testing/scenes').glob('*.py')]
+    assert len(files) > 8
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            assert {name.split('.')[0] for name in names} <= allowed, path.name

@@ -1,0 +1,224 @@
+"""Measure time and memory of a detector as multiples of its bare frozen trunk.
+
+Three things are measured in turn, in one run: the trunk alone, backbone + necks, the whole detector. A
+training step is forward and backward, without the optimizer. Weights are random and images are noise;
+neither changes the time of trunk, backbone and necks.
+"""
+
+import argparse
+import subprocess
+import sys
+
+import torch
+
+from mmslg.apis.launch import add_analysis_arguments, read_config
+from mmslg.apis.profiling import build_detector, find_parts, toy_batch
+from mmslg.apis.timing import (
+    PHASES,
+    VARIANTS,
+    Clock,
+    build_alone,
+    detector_variant,
+    features_variant,
+    interleave,
+    measured_layers,
+    peak_bytes,
+    ratios,
+    spread,
+    trunk_variant,
+)
+from mmslg.captions.progress import Progress
+from mmslg.errors import InputError
+from mmslg.utils.cli import run
+from mmslg.utils.io import write_json
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read WIDTHxHEIGHT."""
+    try:
+        width, height = (int(part) for part in text.lower().split('x'))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'wanted WIDTHxHEIGHT such as 640x512, got {text!r}') from None
+    if width < 1 or height < 1:
+        raise argparse.ArgumentTypeError(f'wanted a size of at least 1x1, got {text!r}')
+    return width, height
+
+
+def positive(text: str) -> int:
+    """Read a number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'wanted a number of at least 1, got {text!r}')
+    return int(text)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_analysis_arguments(parser)
+    parser.add_argument('--size', type=parse_size, default=(640, 512), metavar='WxH', help='pixels [640x512]')
+    parser.add_argument('--batch', type=positive, default=1, help='pairs in a batch [1]')
+    parser.add_argument('--repeats', type=positive, default=5, help='counted rounds [5]')
+    parser.add_argument(
+        '--variants',
+        nargs='+',
+        choices=list(VARIANTS),
+        default=list(VARIANTS),
+        help='what to measure beside the trunk [all]',
+    )
+    parser.add_argument('--breakdown', action='store_true', help='also time every layer on top of the trunk')
+    parser.add_argument('--amp', action='store_true', help='measure in mixed precision (needs a GPU)')
+    parser.add_argument('--alone', nargs=2, help=argparse.SUPPRESS)  # variant and phase, in a subprocess
+    return parser.parse_args()
+
+
+def run_alone(args: argparse.Namespace, device: str) -> None:
+    """Run one variant once in this process and print its peak memory in bytes."""
+    name, phase = args.alone
+    cfg = read_config(args.config, args.cfg_options)
+    variant = build_alone(name, cfg, args.size, args.batch, device)
+    Clock(device, args.amp).run(getattr(variant, phase), phase)
+    print(peak_bytes(device))
+
+
+def measure_memory(name: str, phase: str) -> float | None:
+    """Return the peak in GB of one variant in a process of its own; None if it did not survive."""
+    command = [sys.executable, '-W', 'ignore', *sys.argv, '--alone', name, phase]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode == 1:
+        raise InputError(done.stderr.strip().splitlines()[-1].removeprefix('error: '))
+    return int(done.stdout.split()[-1]) / 1e9 if done.returncode == 0 else None
+
+
+def measure_times(args: argparse.Namespace, names: list[str], device: str) -> dict:
+    """Time all variants in turn, and the layers on top of the trunk if asked for."""
+    cfg = read_config(args.config, args.cfg_options)
+    model = build_detector(cfg).to(device)
+    parts = find_parts(model)
+    batch = toy_batch(model, cfg, args.size, args.batch)
+    inputs = batch['inputs']
+    variants = {'trunk': trunk_variant(parts.trunk, inputs['rgb'])}
+    if 'backbone' in names:
+        variants['backbone'] = features_variant(model.backbone, model.neck, inputs)
+    if 'detector' in names:
+        variants['detector'] = detector_variant(model, batch)
+    clock = Clock(device, args.amp)
+    layers = {}
+    if args.breakdown:
+        with torch.no_grad(), torch.autocast(device, enabled=args.amp):
+            layers = measured_layers(parts, inputs)
+    rounds = args.repeats + 1
+    progress = Progress(rounds * (2 * len(variants) + (len(layers) + 1 if layers else 0)), 'runs')
+    done = 0
+
+    def after_each() -> None:
+        nonlocal done
+        done += 1
+        model.zero_grad()
+        progress.update(done)
+
+    seconds = {}
+    for phase in PHASES:
+        calls = {name: getattr(variant, phase) for name, variant in variants.items()}
+        seconds[phase] = interleave(calls, phase, clock, args.repeats, after_each)
+    if layers:
+        calls = {'trunk': variants['trunk'].forward, **layers}
+        seconds['breakdown'] = interleave(calls, 'forward', clock, args.repeats, after_each)
+    return seconds
+
+
+def summarise(seconds: dict, peaks: dict) -> tuple[dict, list[dict]]:
+    """Turn raw seconds into the figures of both tables."""
+    figures = {}
+    for name in seconds['forward']:
+        figures[name] = {
+            phase: {
+                'seconds': spread(seconds[phase][name]),
+                'ratio': ratios(seconds[phase][name], seconds[phase]['trunk']),
+            }
+            for phase in PHASES
+        }
+        figures[name]['peak_gb'] = peaks[name]
+    raw = seconds.get('breakdown', {})
+    breakdown = [
+        {
+            'layer': name,
+            'ms': spread(values)['median'] * 1e3,
+            'percent_of_trunk': ratios(values, raw['trunk'])['median'] * 100,
+        }
+        for name, values in raw.items()
+        if name != 'trunk'
+    ]
+    return figures, breakdown
+
+
+def format_tables(figures: dict, breakdown: list[dict]) -> str:
+    """Format both tables."""
+
+    def cells(entry: dict) -> str:
+        ratio = entry['ratio']
+        span = f'({ratio["min"]:.2f}-{ratio["max"]:.2f})'
+        return f'{entry["seconds"]["median"]:10.3f}{ratio["median"]:8.2f} {span:<12}'
+
+    def gigabytes(value: float | None) -> str:
+        return f'{"failed":>9}' if value is None else f'{value:9.2f}'
+
+    head = f'{"":18}{"forward s":>10}{"x":>8} {"(min-max)":<12}{"step s":>10}{"x":>8} {"(min-max)":<12}'
+    lines = [f'{head}{"peak GB:":>9}{"forward":>9}{"step":>9}']
+    for name, entry in figures.items():
+        memory = ''.join(gigabytes(entry['peak_gb'][phase]) for phase in PHASES)
+        lines.append(f'{VARIANTS[name]:18}{cells(entry["forward"])}{cells(entry["step"])}{"":9}{memory}')
+    if breakdown:
+        lines += ['', f'{"on top of the trunk":26}{"ms":>9}{"% of trunk forward":>20}']
+        rows = [*breakdown, {'layer': '= all', **{k: sum(r[k] for r in breakdown) for k in ('ms', 'percent_of_trunk')}}]
+        lines += [f'{row["layer"]:26}{row["ms"]:9.1f}{row["percent_of_trunk"]:20.1f}' for row in rows]
+    return '\n'.join(lines)
+
+
+def main() -> None:
+    """Measure memory, then time, and report."""
+    args = parse_args()
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    if args.amp and device == 'cpu':
+        raise InputError('--amp needs a GPU, and none was found; leave it out')
+    if args.alone:
+        run_alone(args, device)
+        return
+    cfg = read_config(args.config, args.cfg_options)
+    divisor = cfg.model.data_preprocessor.get('pad_size_divisor', 32)
+    if args.size[0] % divisor or args.size[1] % divisor:
+        raise InputError(f'--size {args.size[0]}x{args.size[1]}: wanted multiples of {divisor}')
+    names = [name for name in VARIANTS if name == 'trunk' or name in args.variants]
+    # Memory first: this process is still small, and all of it is there for the others.
+    peaks: dict[str, dict] = {name: {} for name in names}
+    progress = Progress(len(names) * len(PHASES), 'measurements of memory')
+    for name in names:
+        for phase in PHASES:
+            peaks[name][phase] = measure_memory(name, phase)
+            progress.update(sum(len(p) for p in peaks.values()))
+    seconds = measure_times(args, names, device)
+    figures, breakdown = summarise(seconds, peaks)
+    precision = 'mixed precision' if args.amp else 'fp32'
+    print(
+        f'{args.config}: {args.size[0]}x{args.size[1]}, batch {args.batch}, {precision}, {device}, '
+        f'{torch.get_num_threads()} threads, torch {torch.__version__}; medians of {args.repeats} rounds'
+    )
+    print(format_tables(figures, breakdown))
+    print('peak: ' + ('tensors on the GPU' if device == 'cuda' else 'the whole process, libraries included'))
+    if args.json:
+        data = {
+            'config': args.config,
+            'size': list(args.size),
+            'batch': args.batch,
+            'repeats': args.repeats,
+            'precision': precision,
+            'device': device,
+            'threads': torch.get_num_threads(),
+            'torch': torch.__version__,
+            'variants': figures,
+            'breakdown': breakdown,
+        }
+        write_json(args.json, data, indent=2)
+
+
+if __name__ == '__main__':
+    run(main)
