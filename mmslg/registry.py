@@ -5,8 +5,12 @@ package; the ``locations`` are imported when such a name is first looked up, so 
 ``custom_imports``.
 """
 
-from mmengine import registry as engine
-from mmengine.registry import Registry
+from mmslg.version import check_stack
+
+check_stack(require=True)  # before the first import of the stack, so that a missing package is named
+
+from mmengine import registry as engine  # noqa: E402
+from mmengine.registry import Registry  # noqa: E402
 
 MODELS = Registry('model', parent=engine.MODELS, scope='mmslg', locations=['mmslg.models'])
 DATASETS = Registry('dataset', parent=engine.DATASETS, scope='mmslg', locations=['mmslg.datasets'])

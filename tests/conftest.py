@@ -97,15 +97,21 @@ def pairs(tmp_path):
     return tmp_path / 'pairs'
 
 
-TINY_MODEL = (
-    'model.backbone.trunk.depth=2 model.backbone.trunk.embed_dim=24 model.backbone.trunk.num_heads=2 '
-    'model.backbone.interaction_indexes=0,1 model.backbone.num_heads=2 model.backbone.structure.stem_dims=8,8 '
-    'model.backbone.structure.level_dims=8,8,8 model.backbone.structure.out_dims=16 model.neck.0.in_channels=24 '
-    'model.neck.1.in_channels=24'
-).split()
-TINY_RUN = 'train_dataloader.num_workers=0 val_dataloader.num_workers=0 test_dataloader.num_workers=0 '.split() + [
-    f'{loader}_dataloader.persistent_workers=False' for loader in ('train', 'val', 'test')
+TINY = [
+    'model.backbone.trunk.depth=2',
+    'model.backbone.trunk.embed_dim=24',
+    'model.backbone.trunk.num_heads=2',
+    'model.backbone.interaction_indexes=0,1',
+    'model.backbone.num_heads=2',
+    'model.backbone.structure.stem_dims=8,8',
+    'model.backbone.structure.level_dims=8,8,8',
+    'model.backbone.structure.out_dims=16',
+    'model.neck.0.in_channels=24',
+    'model.neck.1.in_channels=24',
+    *(f'{loader}_dataloader.num_workers=0' for loader in ('train', 'val', 'test')),
+    *(f'{loader}_dataloader.persistent_workers=False' for loader in ('train', 'val', 'test')),
 ]
+"""Options that make configs/slgnet_mini.py a matter of seconds."""
 
 
 def mini_env(folder):

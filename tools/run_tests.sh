@@ -21,6 +21,7 @@ BIN=$(dirname "$ENV_PYTHON")
 # Plain output, no windows, no downloads, and not more threads than toy models can use.
 CORES=$(nproc 2>/dev/null || echo 2)
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((CORES < 4 ? CORES : 4))}
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}  # threads that wait must not spin: tests start processes
 export NO_COLOR=1 MPLBACKEND=Agg HF_HUB_OFFLINE=1 PYTHONUNBUFFERED=1
 
 SUMMARY=()

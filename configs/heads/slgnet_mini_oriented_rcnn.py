@@ -4,7 +4,6 @@ _base_ = [
     '../_base_/heads/oriented_rcnn.py',
     '../_base_/datasets/mini.py',
     '../_base_/schedules/mini.py',
-    '../_base_/default_runtime.py',
 ]
 default_scope = 'mmrotate'
 

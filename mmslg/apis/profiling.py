@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,9 +84,7 @@ def find_parts(model: nn.Module) -> Parts:
     backbone = first_of(model, SLGViT)
     if backbone is None:
         raise InputError('the config has no backbone mmslg.SLGViT, of which this tool tells the parts')
-    return Parts(
-        backbone, first_of(model, LanguageGuidedModulation), first_of(model, SimpleFeaturePyramid)
-    )
+    return Parts(backbone, first_of(model, LanguageGuidedModulation), first_of(model, SimpleFeaturePyramid))
 
 
 @dataclass
@@ -104,9 +103,7 @@ def count_parameters(model: nn.Module) -> list[ParameterCount]:
     def row(name: str, *modules: nn.Module | None, subtotal: bool = False) -> ParameterCount:
         params = {id(p): p for module in modules if module is not None for p in module.parameters()}
         trainable = sum(p.numel() for p in params.values() if p.requires_grad)
-        return ParameterCount(
-            name, trainable, sum(p.numel() for p in params.values()) - trainable, subtotal
-        )
+        return ParameterCount(name, trainable, sum(p.numel() for p in params.values()) - trainable, subtotal)
 
     parts = find_parts(model)
     backbone = parts.backbone
@@ -173,19 +170,20 @@ def toy_data(cfg: Config, size: tuple[int, int], batch_size: int, text_dims: int
         boxes = boxes.convert_to(kind)
     samples = []
     for i in range(batch_size):
-        sample = DetDataSample(metainfo=dict(img_id=i, img_path='', scale_factor=(1.0, 1.0)))
-        sample.set_metainfo(dict(img_shape=(height, width), ori_shape=(height, width)))
-        sample.gt_instances = InstanceData(bboxes=boxes.clone(), labels=boxes.tensor.new_zeros(len(boxes)).long())
+        shapes = {'img_shape': (height, width), 'ori_shape': (height, width), 'scale_factor': (1.0, 1.0)}
+        sample = DetDataSample(metainfo={'img_id': i, 'img_path': '', **shapes})
+        labels = torch.zeros(len(boxes), dtype=torch.long)
+        sample.gt_instances = InstanceData(bboxes=boxes.clone(), labels=labels)
         samples.append(sample)
     return {'inputs': inputs, 'data_samples': samples}
 
 
 def _toy_boxes(width: int, height: int) -> Tensor:
-    """Boxes (x1, y1, x2, y2) of 24 to 1536 pixels, so that a head finds some for each of its levels."""
-    sides = torch.tensor([24.0, 48.0, 96.0, 192.0, 384.0, 768.0, 1536.0])
+    """Boxes (x1, y1, x2, y2) of 24 to 1384 pixels, so that a head finds some for each of its levels."""
+    sides = 24 * 1.5 ** torch.arange(11)
     places = torch.linspace(0.2, 0.8, len(sides))
     centers = torch.stack([places * width, places.flip(0) * height], 1)
-    halves = torch.stack([sides, 0.8 * sides], 1) / 2
+    halves = torch.stack([sides, 0.9 * sides], 1) / 2
     return torch.cat([centers - halves, centers + halves], 1)
 
 
@@ -255,3 +253,25 @@ def check_gradients(model: nn.Module, batch: dict) -> GradientReport:
             report.not_finite.append(name)
     model.zero_grad()
     return report
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read WIDTHxHEIGHT in pixels from a command line.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    try:
+        width, height = (int(part) for part in text.lower().split('x'))
+    except ValueError:
+        raise ArgumentTypeError(f'wanted WIDTHxHEIGHT such as 640x512, got {text!r}') from None
+    if width < 1 or height < 1:
+        raise ArgumentTypeError(f'wanted a size of at least 1x1, got {text!r}')
+    return width, height
+
+
+def check_size(cfg: Config, size: tuple[int, int]) -> None:
+    """Raise InputError unless a size is one that the preprocessor would not pad."""
+    divisor = cfg.model.data_preprocessor.get('pad_size_divisor', 32)
+    if size[0] % divisor or size[1] % divisor:
+        raise InputError(f'--size {size[0]}x{size[1]}: wanted multiples of {divisor}')

@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -102,17 +103,18 @@ def measured_layers(parts: Parts, inputs: dict) -> dict[str, Callable[[], object
     centers = token_centers(height, width, rgb.device)
     tokens = torch.randn(len(rgb), height * width, parts.trunk.embed_dims, device=rgb.device)
     out = backbone(inputs)
-    calls: dict[str, Callable[[], object]] = {'structure encoder': lambda: backbone.structure_encoder(rgb, ir)}
+    calls: dict[str, Callable[[], object]] = {}
+    calls['structure encoder'] = partial(backbone.structure_encoder, rgb, ir)
     for i, adapter in enumerate(backbone.adapters):
-        calls[f'adapter {i}: injection'] = lambda adapter=adapter: adapter(tokens, feats, shapes, starts, centers)
+        calls[f'adapter {i}: injection'] = partial(adapter, tokens, feats, shapes, starts, centers)
         if adapter.evolution is not None:
-            calls[f'adapter {i}: evolution'] = lambda adapter=adapter: adapter.evolve(feats)
+            calls[f'adapter {i}: evolution'] = partial(adapter.evolve, feats)
     if parts.lgm is not None:
-        calls['LGM'] = lambda: parts.lgm(out)
+        calls['LGM'] = partial(parts.lgm, out)
     if parts.pyramid is not None:
-        for shape, level in zip(parts.pyramid(out), parts.pyramid.levels):
-            stride = rgb.shape[-1] // shape.shape[-1]
-            calls[f'pyramid, stride {stride}'] = lambda level=level: level(out.maps[0])
+        for feat, level in zip(parts.pyramid(out), parts.pyramid.levels):
+            stride = rgb.shape[-1] // feat.shape[-1]
+            calls[f'pyramid, stride {stride}'] = partial(level, out.maps[0])
     return calls
 
 
@@ -197,5 +199,15 @@ def peak_bytes(device: str) -> int:
         with open('/proc/self/status') as file:
             return next(int(line.split()[1]) * 1024 for line in file if line.startswith('VmHWM:'))
     except (OSError, StopIteration):
+        # Nothing resets this one: what came before counts too.
         unit = 1 if sys.platform == 'darwin' else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def reset_peak(device: str) -> None:
+    """Let :func:`peak_bytes` start anew from what is held now, where the system can do that."""
+    if device == 'cuda':
+        torch.cuda.reset_peak_memory_stats()
+        return
+    with contextlib.suppress(OSError), open('/proc/self/clear_refs', 'w') as file:
+        file.write('5')

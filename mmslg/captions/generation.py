@@ -11,8 +11,8 @@ from pathlib import Path
 from mmslg.captions.base import Captioner
 from mmslg.captions.pairs import ImagePair
 from mmslg.captions.schema import CaptionRecord, format_record, parse_record, read_captions, write_captions
-from mmslg.utils.image_io import read_infrared, read_visible
 from mmslg.errors import InputError
+from mmslg.utils.image_io import read_infrared, read_visible
 
 
 def generate_captions(

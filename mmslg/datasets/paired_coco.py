@@ -62,8 +62,9 @@ class PairedCocoDataset(CocoDataset):
         data_list = super().load_data_list()
         self._check_files(data_list)
         left_out = ', '.join(f'{n} {why}' for why, n in sorted(self._left_out.items()))
+        num_boxes = sum(len(info['instances']) for info in data_list)
         print_log(
-            f'{self.ann_file}: {len(data_list)} pairs, {sum(len(d["instances"]) for d in data_list)} boxes of '
+            f'{self.ann_file}: {len(data_list)} pairs, {num_boxes} boxes of '
             f'{", ".join(self.metainfo["classes"])}; boxes drawn in: {self.metainfo["label_modality"]}'
             f'{"; left out: " + left_out if left_out else ""}',
             'current',
@@ -164,5 +165,5 @@ class PairedCocoDataset(CocoDataset):
             if missing:
                 raise InputError(
                     f'{missing[0]}: no such {what} image; {len(missing)} of {len(data_list)} are missing. '
-                    f"Is data_root or data_prefix=dict({'img' if key == 'img_path' else 'ir'}=...) right?"
+                    f'Is data_root or data_prefix=dict({"img" if key == "img_path" else "ir"}=...) right?'
                 )

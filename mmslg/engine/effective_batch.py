@@ -25,8 +25,12 @@ class EffectiveBatchHook(Hook):
         accumulated = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
         processes = get_world_size()
         batch = per_process * processes * accumulated
-        rates = sorted({group['initial_lr'] if 'initial_lr' in group else group['lr']
-                        for group in runner.optim_wrapper.optimizer.param_groups})
+        rates = sorted(
+            {
+                group['initial_lr'] if 'initial_lr' in group else group['lr']
+                for group in runner.optim_wrapper.optimizer.param_groups
+            }
+        )
         message = (
             f'effective batch {batch} = {per_process} a process x {processes} processes x {accumulated} '
             f'accumulated; learning rates {", ".join(f"{r:.3g}" for r in rates)}'
@@ -35,9 +39,9 @@ class EffectiveBatchHook(Hook):
         base = auto.get('base_batch_size')
         if base and base != batch:
             message += (
-                f'; scaled from the recipe\'s batch {base}'
+                f"; scaled from the recipe's batch {base}"
                 if auto.get('enable')
-                else f'; NOTE: the recipe\'s learning rate is for batch {base}, and nothing was scaled '
+                else f"; NOTE: the recipe's learning rate is for batch {base}, and nothing was scaled "
                 '(--auto-scale-lr does)'
             )
         print_log(message, 'current')

@@ -30,8 +30,12 @@ MUTED = (130, 130, 130)
 SMALL = 480
 """A picture whose longer side has fewer pixels is doubled, so that labels are readable."""
 
+PAIR_ORIGIN = (10, 50)
+"""Where the visible picture lies on a page of :func:`side_by_side`, as (x, y)."""
+
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GAP = 10
+_DASH = 6
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
@@ -90,7 +94,7 @@ def draw_boxes(
         polygons: Corners ``(N, 4, 2)`` in its pixels.
         colours: Colour of each box.
         texts: Label of each box; None draws none.
-        dashed: Dash the outline, on a dark rim.
+        dashed: Dash the outline, on a dark line.
         thickness: Width of the outline in pixels.
     """
     picture = picture.copy()
@@ -107,16 +111,14 @@ def draw_boxes(
 
 
 def _dashed_outline(picture: np.ndarray, polygon: np.ndarray, colour: tuple, thickness: int) -> None:
-    dash, gap = 6, 5
+    # Dashes on a dark line: to be seen on any ground.
+    cv2.polylines(picture, [polygon], True, INK, thickness)
     for start, stop in zip(polygon, np.roll(polygon, -1, 0)):
         length = float(np.hypot(*(stop - start)))
         direction = (stop - start) / max(length, 1e-9)
-        for begin in np.arange(0, length, dash + gap):
-            ends = [
-                tuple(int(v) for v in np.rint(start + direction * at)) for at in (begin, min(begin + dash, length))
-            ]
-            cv2.line(picture, *ends, (0, 0, 0), thickness + 2)
-            cv2.line(picture, *ends, colour, thickness)
+        for begin in np.arange(0, length, 2 * _DASH):
+            ends = [start + direction * at for at in (begin, min(begin + _DASH - 1, length))]
+            cv2.line(picture, *(tuple(int(v) for v in np.rint(end)) for end in ends), colour, thickness)
 
 
 def _label(picture: np.ndarray, polygon: np.ndarray, colour: tuple, text: str, taken: list[tuple]) -> None:
@@ -124,7 +126,12 @@ def _label(picture: np.ndarray, polygon: np.ndarray, colour: tuple, text: str, t
     (text_width, text_height), _ = cv2.getTextSize(text, _FONT, 0.42, 1)
     box_width, box_height = text_width + 6, text_height + 7
     (left, top), (right, bottom) = polygon.min(0), polygon.max(0)
-    places = [(left, top - box_height), (left, bottom + 1), (left, top + 1), (right - box_width, top - box_height)]
+    places = [
+        (left, top - box_height),
+        (left, bottom + 1),
+        (left, top + 1),
+        (right - box_width, top - box_height),
+    ]
     for x, y in places:
         x = int(min(max(x, 0), max(width - box_width, 0)))
         if y < 0 or y + box_height > height:
@@ -139,15 +146,13 @@ def _label(picture: np.ndarray, polygon: np.ndarray, colour: tuple, text: str, t
 
 
 def _overlap(first: tuple, second: tuple) -> bool:
-    return (
-        first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]
-    )
+    return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]
 
 
 def side_by_side(visible: np.ndarray, infrared: np.ndarray, title: str = '') -> np.ndarray:
     """Put two pictures of the same size on white paper, with their modality and a title above.
 
-    The visible picture starts at :data:`PAIR_ORIGIN`, the infrared one ``width + gap`` further right.
+    The visible picture starts at :data:`PAIR_ORIGIN`, the infrared one 10 pixels right of it.
 
     Args:
         visible: Picture ``(H, W, 3)``.
@@ -164,10 +169,6 @@ def side_by_side(visible: np.ndarray, infrared: np.ndarray, title: str = '') -> 
     write_text(page, 'visible', (left, 42), MUTED, 0.48)
     write_text(page, 'infrared', (second, 42), MUTED, 0.48)
     return page
-
-
-PAIR_ORIGIN = (_GAP, 50)
-PAIR_GAP = _GAP
 
 
 def add_lines(page: np.ndarray, lines: Sequence[str]) -> np.ndarray:

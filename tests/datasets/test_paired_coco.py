@@ -66,7 +66,11 @@ def test_boxes_of_other_classes_are_counted(folder, capsys):
     change(
         folder,
         categories=lambda c: [*c, dict(id=4, name='dog')],
-        annotations=lambda a: [*a, {**a[0], 'id': 9, 'category_id': 4}, {**a[0], 'id': 10, 'bbox': [500, 1, 5, 5]}],
+        annotations=lambda a: [
+            *a,
+            {**a[0], 'id': 9, 'category_id': 4},
+            {**a[0], 'id': 10, 'bbox': [500, 1, 5, 5]},
+        ],
     )
     build(folder)
     out = capsys.readouterr()
@@ -76,13 +80,22 @@ def test_boxes_of_other_classes_are_counted(folder, capsys):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        (dict(annotations=lambda a: [{**a[0], 'image_id': 77}]), 'annotation 1 points to image 77, which the file does not list'),
-        (dict(annotations=lambda a: [{'id': 5, 'image_id': 1}]), 'annotation 5 lacks category_id, bbox, area'),
+        (
+            dict(annotations=lambda a: [{**a[0], 'image_id': 77}]),
+            'annotation 1 points to image 77, which the file does not list',
+        ),
+        (
+            dict(annotations=lambda a: [{'id': 5, 'image_id': 1}]),
+            'annotation 5 lacks category_id, bbox, area',
+        ),
         (dict(images=lambda i: []), 'the file lists no image'),
         (dict(images=lambda i: i + i[:1]), 'image id 1 is given 2 times'),
         (dict(images=lambda i: [{'id': 1, 'file_name': 'x.png'}]), 'image x.png lacks width, height'),
         (dict(categories=lambda c: c[:2]), 'no category bicycle in the file; it has person, car'),
-        (dict(categories=lambda c: c[::-1]), 'stand in the order bicycle, car, person, the config says person, car, bicycle'),
+        (
+            dict(categories=lambda c: c[::-1]),
+            'stand in the order bicycle, car, person, the config says person, car, bicycle',
+        ),
         (dict(categories=lambda c: 'none'), 'wanted COCO form'),
     ],
 )

@@ -41,7 +41,11 @@ def test_groups_are_the_articles():
     assert names[0] >= {'backbone.adapters.0.gamma', 'backbone.adapters.0.down.bias'}
     assert 'backbone.adapters.2.attention.value_proj.weight' in names[5]
     assert names[6] >= {'head.bias', 'backbone.structure_encoder.stem.0.1.weight'}
-    assert names[7] >= {'head.weight', 'backbone.structure_encoder.stem.0.0.weight', 'backbone.adapters.3.up.weight'}
+    assert names[7] >= {
+        'head.weight',
+        'backbone.structure_encoder.stem.0.0.weight',
+        'backbone.adapters.3.up.weight',
+    }
     grouped = [n for group in names for n in group]
     assert sorted(grouped) == sorted(n for n, p in model.named_parameters() if p.requires_grad)
 

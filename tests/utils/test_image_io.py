@@ -8,7 +8,9 @@ from mmslg.utils.image_io import read_infrared, read_visible, to_8bit
 
 def jpeg(path, quality=90, progressive=False, thumbnail=False):
     image = np.random.randint(0, 255, (64, 80, 3), dtype=np.uint8)
-    _, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)])
+    _, data = cv2.imencode(
+        '.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)]
+    )
     data = data.tobytes()
     if thumbnail:  # a whole JPEG inside a comment segment, as cameras write it
         _, small = cv2.imencode('.jpg', image[:16, :16])
@@ -25,7 +27,9 @@ def test_truncated_jpeg_is_refused(tmp_path, progressive, thumbnail, share):
     data = jpeg(path, progressive=progressive, thumbnail=thumbnail)
     assert read_visible(path).shape == (64, 80, 3)
     path.write_bytes(data[: max(int(len(data) * share), 1200 if thumbnail else 0)])
-    with pytest.raises(InputError, match='image.jpg: the (visible|infrared) (JPEG is truncated|image cannot be decoded)'):
+    with pytest.raises(
+        InputError, match=r'image\.jpg: the (visible|infrared) (JPEG is truncated|image cannot be decoded)'
+    ):
         read_visible(path)
 
 
@@ -42,7 +46,7 @@ def test_missing_empty_and_foreign_files(tmp_path):
     with pytest.raises(InputError, match=r'empty.jpg: the visible image is empty \(0 bytes\)'):
         read_visible(tmp_path / 'empty.jpg')
     (tmp_path / 'text.png').write_text('not an image')
-    with pytest.raises(InputError, match='text.png: the infrared image cannot be decoded'):
+    with pytest.raises(InputError, match=r'text\.png: the infrared image cannot be decoded'):
         read_infrared(tmp_path / 'text.png')
 
 

@@ -19,7 +19,12 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 @pytest.mark.parametrize(
     ('content', 'message'),
-    [(b'', 'the file is empty'), (b'{"a": ', 'not valid JSON'), (b'\xff\xfe\x00', 'not UTF-8'), (b'[' * 100000, 'not valid JSON')],
+    [
+        (b'', 'the file is empty'),
+        (b'{"a": ', 'not valid JSON'),
+        (b'\xff\xfe\x00', 'not UTF-8'),
+        (b'[' * 100000, 'not valid JSON'),
+    ],
 )
 def test_bad_json_names_the_file(tmp_path, content, message):
     path = tmp_path / 'bad.json'
@@ -45,6 +50,9 @@ def test_a_bug_keeps_its_traceback():
 
 
 def test_the_workers_traceback_is_left_out():
-    text = 'Caught InputError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  File "a.py"\nmmslg.errors.InputError: x.jpg: gone'
+    text = (
+        'Caught InputError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n'
+        '  File "a.py"\nmmslg.errors.InputError: x.jpg: gone'
+    )
     assert one_line(InputError(text)) == 'x.jpg: gone'
     assert isinstance(pickle.loads(pickle.dumps(InputError('x'))), ValueError)

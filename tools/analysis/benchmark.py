@@ -12,7 +12,7 @@ import sys
 import torch
 
 from mmslg.apis.launch import add_analysis_arguments, read_config
-from mmslg.apis.profiling import build_detector, find_parts, toy_batch
+from mmslg.apis.profiling import build_detector, check_size, find_parts, parse_size, toy_batch
 from mmslg.apis.timing import (
     PHASES,
     VARIANTS,
@@ -24,6 +24,7 @@ from mmslg.apis.timing import (
     measured_layers,
     peak_bytes,
     ratios,
+    reset_peak,
     spread,
     trunk_variant,
 )
@@ -31,17 +32,6 @@ from mmslg.captions.progress import Progress
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Read WIDTHxHEIGHT."""
-    try:
-        width, height = (int(part) for part in text.lower().split('x'))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f'wanted WIDTHxHEIGHT such as 640x512, got {text!r}') from None
-    if width < 1 or height < 1:
-        raise argparse.ArgumentTypeError(f'wanted a size of at least 1x1, got {text!r}')
-    return width, height
 
 
 def positive(text: str) -> int:
@@ -53,7 +43,7 @@ def positive(text: str) -> int:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     add_analysis_arguments(parser)
     parser.add_argument('--size', type=parse_size, default=(640, 512), metavar='WxH', help='pixels [640x512]')
     parser.add_argument('--batch', type=positive, default=1, help='pairs in a batch [1]')
@@ -67,26 +57,32 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--breakdown', action='store_true', help='also time every layer on top of the trunk')
     parser.add_argument('--amp', action='store_true', help='measure in mixed precision (needs a GPU)')
-    parser.add_argument('--alone', nargs=2, help=argparse.SUPPRESS)  # variant and phase, in a subprocess
+    parser.add_argument('--alone', choices=list(VARIANTS), help=argparse.SUPPRESS)  # in a subprocess
     return parser.parse_args()
 
 
 def run_alone(args: argparse.Namespace, device: str) -> None:
-    """Run one variant once in this process and print its peak memory in bytes."""
-    name, phase = args.alone
+    """Run one variant once in this process and print its peaks of memory in bytes."""
     cfg = read_config(args.config, args.cfg_options)
-    variant = build_alone(name, cfg, args.size, args.batch, device)
-    Clock(device, args.amp).run(getattr(variant, phase), phase)
-    print(peak_bytes(device))
+    variant = build_alone(args.alone, cfg, args.size, args.batch, device)
+    clock = Clock(device, args.amp)
+    peaks = []
+    for phase in PHASES:
+        reset_peak(device)
+        clock.run(getattr(variant, phase), phase)
+        peaks.append(peak_bytes(device))
+    print(*peaks)
 
 
-def measure_memory(name: str, phase: str) -> float | None:
-    """Return the peak in GB of one variant in a process of its own; None if it did not survive."""
-    command = [sys.executable, '-W', 'ignore', *sys.argv, '--alone', name, phase]
+def measure_memory(name: str) -> dict[str, float | None]:
+    """Return the peaks in GB of one variant in a process of its own; None if it did not survive."""
+    command = [sys.executable, '-W', 'ignore', *sys.argv, '--alone', name]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == 1:
         raise InputError(done.stderr.strip().splitlines()[-1].removeprefix('error: '))
-    return int(done.stdout.split()[-1]) / 1e9 if done.returncode == 0 else None
+    if done.returncode:
+        return dict.fromkeys(PHASES)
+    return {phase: int(peak) / 1e9 for phase, peak in zip(PHASES, done.stdout.split()[-2:])}
 
 
 def measure_times(args: argparse.Namespace, names: list[str], device: str) -> dict:
@@ -169,7 +165,8 @@ def format_tables(figures: dict, breakdown: list[dict]) -> str:
         lines.append(f'{VARIANTS[name]:18}{cells(entry["forward"])}{cells(entry["step"])}{"":9}{memory}')
     if breakdown:
         lines += ['', f'{"on top of the trunk":26}{"ms":>9}{"% of trunk forward":>20}']
-        rows = [*breakdown, {'layer': '= all', **{k: sum(r[k] for r in breakdown) for k in ('ms', 'percent_of_trunk')}}]
+        total = {key: sum(row[key] for row in breakdown) for key in ('ms', 'percent_of_trunk')}
+        rows = [*breakdown, {'layer': '= all', **total}]
         lines += [f'{row["layer"]:26}{row["ms"]:9.1f}{row["percent_of_trunk"]:20.1f}' for row in rows]
     return '\n'.join(lines)
 
@@ -184,17 +181,14 @@ def main() -> None:
         run_alone(args, device)
         return
     cfg = read_config(args.config, args.cfg_options)
-    divisor = cfg.model.data_preprocessor.get('pad_size_divisor', 32)
-    if args.size[0] % divisor or args.size[1] % divisor:
-        raise InputError(f'--size {args.size[0]}x{args.size[1]}: wanted multiples of {divisor}')
+    check_size(cfg, args.size)
     names = [name for name in VARIANTS if name == 'trunk' or name in args.variants]
     # Memory first: this process is still small, and all of it is there for the others.
-    peaks: dict[str, dict] = {name: {} for name in names}
-    progress = Progress(len(names) * len(PHASES), 'measurements of memory')
+    peaks = {}
+    progress = Progress(len(names), 'measurements of memory')
     for name in names:
-        for phase in PHASES:
-            peaks[name][phase] = measure_memory(name, phase)
-            progress.update(sum(len(p) for p in peaks.values()))
+        peaks[name] = measure_memory(name)
+        progress.update(len(peaks))
     seconds = measure_times(args, names, device)
     figures, breakdown = summarise(seconds, peaks)
     precision = 'mixed precision' if args.amp else 'fp32'

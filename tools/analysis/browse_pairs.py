@@ -12,7 +12,14 @@ from mmslg.captions.progress import Progress
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
-from mmslg.visualization.pairs import add_legend, add_lines, class_colour, draw_boxes, side_by_side, to_polygons
+from mmslg.visualization.pairs import (
+    add_legend,
+    add_lines,
+    class_colour,
+    draw_boxes,
+    side_by_side,
+    to_polygons,
+)
 from mmslg.visualization.samples import (
     SPLITS,
     box_array,
@@ -48,7 +55,9 @@ def describe(sample, index: int) -> str:
     return ', '.join(parts)
 
 
-def draw_sample(packed: dict, classes: tuple, title: str, caption: dict, scale) -> tuple[np.ndarray, np.ndarray]:
+def draw_sample(
+    packed: dict, classes: tuple, title: str, caption: dict, scale
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw one packed sample.
 
     Returns:

@@ -13,20 +13,26 @@ from mmslg.apis.profiling import (
     ParameterCount,
     build_detector,
     check_gradients,
+    check_size,
     count_parameters,
+    parse_size,
     toy_batch,
 )
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
-
-TOY_SIZE = (256, 192)
-"""Width and height of the toy batch in pixels; DINO's 900 queries want that many cells."""
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_analysis_arguments(parser)
+    parser.add_argument(
+        '--size',
+        type=parse_size,
+        default=(256, 192),
+        metavar='WxH',
+        help='pixels of the toy pair; some heads train their coarse levels on large images alone [256x192]',
+    )
     return parser.parse_args()
 
 
@@ -59,11 +65,12 @@ def main() -> int:
     """Count, check and report."""
     args = parse_args()
     cfg = read_config(args.config, args.cfg_options)
+    check_size(cfg, args.size)
     model = build_detector(cfg)
     rows = count_parameters(model)
     print(f'{args.config}, built without weights')
     print(format_table(rows), flush=True)
-    report = check_gradients(model, toy_batch(model, cfg, TOY_SIZE, batch_size=1))
+    report = check_gradients(model, toy_batch(model, cfg, args.size, batch_size=1))
     print(format_report(report))
     if args.json:
         write_json(

@@ -1,9 +1,11 @@
 # A small dataset in one folder: visible/, infrared/, annotations_{train,test}.json, captions.safetensors.
 # tools/make_sample_scenes.py writes one; your own pairs take the same form.
-# MMSLG_DATA and MMSLG_CAPTIONS in the environment name another folder and caption store.
+# In the environment, MMSLG_DATA and MMSLG_CAPTIONS name another folder and caption store, MMSLG_CLASSES
+# other classes, in the order of the annotation files.
 data_root = '{{$MMSLG_DATA:data/sample_scenes}}/'
 caption_store = '{{$MMSLG_CAPTIONS:data/sample_scenes/captions.safetensors}}'
-metainfo = dict(classes=('person', 'car', 'bicycle'))
+class_names = '{{$MMSLG_CLASSES:person,car,bicycle}}'
+metainfo = dict(classes=tuple(class_names.split(',')))
 data_prefix = dict(img='visible/', ir='infrared/')
 scale = (320, 256)  # width, height in pixels; the aspect is kept
 
@@ -18,7 +20,7 @@ train_pipeline = [
         ratio_range=(0.9, 1.4),
         keep_ratio=True,
     ),
-    dict(type='mmdet.RandomCrop', crop_size=(256, 320), allow_negative_crop=True),
+    dict(type='mmdet.RandomCrop', crop_size=(320, 256), allow_negative_crop=True),
     dict(type='mmdet.RandomFlip', prob=0.5),
     dict(type='mmslg.LoadCaptionEmbedding', store=caption_store),
     dict(type='mmslg.PackPairedInputs'),
@@ -32,10 +34,10 @@ test_pipeline = [
     dict(type='mmslg.PackPairedInputs'),
 ]
 train_dataloader = dict(
-    batch_size=8,
-    num_workers=2,
+    batch_size=4,
+    num_workers=1,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type='mmslg.PairedCocoDataset',
         data_root=data_root,
@@ -47,7 +49,7 @@ train_dataloader = dict(
 )
 val_dataloader = dict(
     batch_size=8,
-    num_workers=2,
+    num_workers=1,
     persistent_workers=True,
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False),

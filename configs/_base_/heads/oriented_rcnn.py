@@ -67,7 +67,11 @@ model = dict(
                 iou_calculator=dict(type='RBbox2HBboxOverlaps2D'),
             ),
             sampler=dict(
-                type='mmdet.RandomSampler', num=256, pos_fraction=0.5, neg_pos_ub=-1, add_gt_as_proposals=False
+                type='mmdet.RandomSampler',
+                num=256,
+                pos_fraction=0.5,
+                neg_pos_ub=-1,
+                add_gt_as_proposals=False,
             ),
             allowed_border=0,
             pos_weight=-1,
@@ -85,7 +89,11 @@ model = dict(
                 ignore_iof_thr=-1,
             ),
             sampler=dict(
-                type='mmdet.RandomSampler', num=512, pos_fraction=0.25, neg_pos_ub=-1, add_gt_as_proposals=True
+                type='mmdet.RandomSampler',
+                num=512,
+                pos_fraction=0.25,
+                neg_pos_ub=-1,
+                add_gt_as_proposals=True,
             ),
             pos_weight=-1,
             debug=False,

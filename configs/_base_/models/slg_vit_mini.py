@@ -3,7 +3,12 @@ _embed_dims = 192
 backbone = dict(
     type='mmslg.SLGViT',
     trunk=dict(
-        name='vit_small_patch14_dinov2', patch_size=16, depth=4, embed_dim=_embed_dims, num_heads=3, img_size=224
+        name='vit_small_patch14_dinov2',
+        patch_size=16,
+        depth=4,
+        embed_dim=_embed_dims,
+        num_heads=3,
+        img_size=224,
     ),
     structure=dict(stem_dims=(16, 32), level_dims=(64, 96, 128), out_dims=96),
 )

@@ -45,9 +45,9 @@ class PackPairedInputs(PackDetInputs):
         shape = results['img'].shape
         if len(shape) != 3 or shape[2] != 4:
             raise InputError(
-                f'{results.get("img_path")}: PackPairedInputs wants an image (H, W, 4), got {tuple(shape)}; put '
-                'mmslg.LoadInfrared into the pipeline, and behind it nothing that drops the infrared channel '
-                '(PhotoMetricDistortion belongs before it)'
+                f'{results.get("img_path")}: PackPairedInputs wants an image (H, W, 4), got '
+                f'{tuple(shape)}; put mmslg.LoadInfrared into the pipeline, and behind it nothing that '
+                'drops the infrared channel (PhotoMetricDistortion belongs before it)'
             )
         packed = super().transform(results)
         packed['inputs'] = {'img': packed['inputs']}

@@ -9,9 +9,9 @@ import torch
 from mmcv.transforms import BaseTransform
 
 from mmslg.captions.store import CaptionStore
-from mmslg.utils.image_io import read_infrared, read_visible, to_8bit
 from mmslg.errors import InputError
 from mmslg.registry import TRANSFORMS
+from mmslg.utils.image_io import read_infrared, read_visible, to_8bit
 
 
 @TRANSFORMS.register_module()
@@ -63,8 +63,8 @@ class LoadInfrared(BaseTransform):
         img = results['img']
         if img.shape[:2] != ir.shape:
             raise InputError(
-                f'{results["ir_path"]}: the infrared image is {ir.shape[1]}x{ir.shape[0]} pixels, the visible '
-                f'one {img.shape[1]}x{img.shape[0]}; register and resize the pair to one size first'
+                f'{results["ir_path"]}: the infrared image is {ir.shape[1]}x{ir.shape[0]} pixels, the '
+                f'visible one {img.shape[1]}x{img.shape[0]}; register and resize the pair to one size first'
             )
         results['img'] = np.dstack([img, ir])
         return results
@@ -89,7 +89,9 @@ class LoadCaptionEmbedding(BaseTransform):
         self.stores = [CaptionStore.open(path) for path in paths]
         identities = {(s.encoder, s.width, s.pooling) for s in self.stores}
         if len(identities) > 1:
-            raise InputError(f'the caption stores {", ".join(paths)} come from different encoders: {identities}')
+            raise InputError(
+                f'the caption stores {", ".join(paths)} come from different encoders: {identities}'
+            )
 
     def _store_of(self, key: str) -> CaptionStore:
         return next((s for s in self.stores if key in s), self.stores[0])

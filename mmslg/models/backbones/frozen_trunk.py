@@ -86,7 +86,9 @@ class FrozenTrunk(nn.Module):
                 'file on this machine and set checkpoint=PATH'
             ) from error
         if type(self.vit) not in _FILTERS or getattr(self.vit, 'rope_mixed', False):
-            raise InputError(f'wanted a DINOv2 or DINOv3 trunk, timm builds {name!r} as {type(self.vit).__name__}')
+            raise InputError(
+                f'wanted a DINOv2 or DINOv3 trunk, timm builds {name!r} as {type(self.vit).__name__}'
+            )
         # The weights are final: without this mark MMEngine's init_weights() would draw them anew.
         self.vit.is_init = self.is_init = True
         self.patch_size = patch_size
@@ -130,8 +132,9 @@ class FrozenTrunk(nn.Module):
         report.layer_scale = any('ls1.gamma' in k or k.endswith('gamma_1') for k in report.matched)
         if not report.matched and not misfits:
             raise InputError(
-                f'{path}: no key of the checkpoint matches the trunk (it holds {", ".join(list(raw)[:3])}, ...; '
-                f'wanted {", ".join(list(own)[:3])}, ...); is it a DINOv2 or DINOv3 backbone of this size?'
+                f'{path}: no key of the checkpoint matches the trunk (it holds '
+                f'{", ".join(list(raw)[:3])}, ...; wanted {", ".join(list(own)[:3])}, ...); is '
+                'it a DINOv2 or DINOv3 backbone of this size?'
             )
         if misfits:
             key = misfits[0]

@@ -52,14 +52,16 @@ class SLGViT(BaseModule):
         trunk: dict,
         structure: dict | None = None,
         interaction_indexes: Sequence[int] | None = None,
-        num_heads: int = 6,
+        num_heads: int = 4,
         num_points: int = 4,
-        evolve_dims: int = 48,
+        evolve_dims: int = 64,
         with_cp: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         if init_cfg is not None:
-            raise InputError(f'SLGViT takes its weights from trunk=dict(checkpoint=...), got init_cfg={init_cfg}')
+            raise InputError(
+                f'SLGViT takes its weights from trunk=dict(checkpoint=...), got init_cfg={init_cfg}'
+            )
         super().__init__()
         self.trunk = FrozenTrunk(**trunk)
         self.structure_encoder = StructureEncoder(**(structure or {}))
@@ -70,7 +72,9 @@ class SLGViT(BaseModule):
         if sorted(set(self.interaction_indexes)) != list(self.interaction_indexes) or not all(
             0 <= i < depth for i in self.interaction_indexes
         ):
-            raise InputError(f'interaction_indexes must ascend within 0-{depth - 1}, got {interaction_indexes}')
+            raise InputError(
+                f'interaction_indexes must ascend within 0-{depth - 1}, got {interaction_indexes}'
+            )
         self.with_cp = with_cp
         self.stride = max(self.structure_encoder.strides)
         struct_dims = self.structure_encoder.projections[0].out_channels
@@ -150,7 +154,8 @@ class SLGViT(BaseModule):
         if not isinstance(inputs, dict) or inputs.get('rgb') is None or inputs.get('ir') is None:
             came = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
             raise InputError(
-                f"SLGViT wants dict(rgb, ir, text), got {came}; set data_preprocessor type='mmslg.PairedDetDataPreprocessor'"
+                f'SLGViT wants dict(rgb, ir, text), got {came}; '
+                "set data_preprocessor=dict(type='mmslg.PairedDetDataPreprocessor', ...)"
             )
         rgb, ir = inputs['rgb'], inputs['ir']
         if rgb.shape != ir.shape or rgb.ndim != 4 or rgb.shape[1] != 3:

@@ -53,7 +53,9 @@ class FeatureFusionAdapter(nn.Module):
         evolve_dims: Hidden width of the evolution's MLP; 0 builds none (the last stage needs none).
     """
 
-    def __init__(self, embed_dims: int, struct_dims: int, attention: nn.Module, evolve_dims: int = 48) -> None:
+    def __init__(
+        self, embed_dims: int, struct_dims: int, attention: nn.Module, evolve_dims: int = 64
+    ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(embed_dims)
         self.down = nn.Linear(embed_dims, struct_dims)

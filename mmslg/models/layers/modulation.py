@@ -36,7 +36,9 @@ class CaptionModulation(nn.Module):
 
     @staticmethod
     def _head(hidden_dims: int, embed_dims: int) -> nn.Sequential:
-        head = nn.Sequential(nn.Linear(hidden_dims, hidden_dims), nn.GELU(), nn.Linear(hidden_dims, embed_dims))
+        head = nn.Sequential(
+            nn.Linear(hidden_dims, hidden_dims), nn.GELU(), nn.Linear(hidden_dims, embed_dims)
+        )
         nn.init.zeros_(head[-1].weight)
         nn.init.zeros_(head[-1].bias)
         return head

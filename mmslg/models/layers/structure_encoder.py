@@ -36,17 +36,17 @@ class StructureEncoder(nn.Module):
     Example:
         >>> maps = StructureEncoder()(torch.rand(1, 3, 512, 640), torch.rand(1, 3, 512, 640))
         >>> [tuple(m.shape) for m in maps]
-        [(1, 192, 64, 80), (1, 192, 32, 40), (1, 192, 16, 20)]
+        [(1, 128, 64, 80), (1, 128, 32, 40), (1, 128, 16, 20)]
     """
 
     strides = (8, 16, 32)
 
     def __init__(
         self,
-        stem_dims: tuple[int, int] = (32, 64),
-        level_dims: Sequence[int] = (96, 128, 192),
+        stem_dims: tuple[int, int] = (24, 48),
+        level_dims: Sequence[int] = (64, 96, 128),
         kernel_sizes: Sequence[int] = (3, 5, 7),
-        out_dims: int = 192,
+        out_dims: int = 128,
         alignment: dict | None = None,
     ) -> None:
         super().__init__()

@@ -18,8 +18,9 @@ from mmslg.structures import BackboneOutput
 class SimpleFeaturePyramid(BaseModule):
     """One map of a plain ViT to the pyramid that a head wants, after arXiv:2203.16527.
 
-    Finer levels come from transposed convolutions, coarser ones from max pooling; each then passes a
-    1x1 and a 3x3 convolution with layer norm.
+    Every level takes a 1x1 and a 3x3 convolution with layer norm. Finer levels pass transposed convolutions
+    in between, coarser ones a max pooling before. Departure: channels are reduced before a level is made
+    finer, not after, which costs a third.
 
     Args:
         in_channels: Channels of the backbone's map.
@@ -45,19 +46,14 @@ class SimpleFeaturePyramid(BaseModule):
         for stride in out_strides:
             octaves = math.log2(stride / in_stride)
             if octaves != int(octaves):
-                raise InputError(f'out_strides must be in_stride={in_stride} times a power of two, got {stride}')
-            layers: list[nn.Module] = []
-            dims = in_channels
-            for _ in range(int(octaves)):
-                layers.append(nn.MaxPool2d(2, 2, ceil_mode=True))
-            for i in range(int(-octaves)):
-                if i:
-                    layers += [LayerNorm2d(dims), nn.GELU()]
-                layers.append(nn.ConvTranspose2d(dims, dims // 2, 2, 2))
-                dims //= 2
+                raise InputError(
+                    f'out_strides must be in_stride={in_stride} times a power of two, got {stride}'
+                )
+            layers: list[nn.Module] = [nn.MaxPool2d(2, 2, ceil_mode=True) for _ in range(int(octaves))]
+            layers += [nn.Conv2d(in_channels, out_channels, 1, bias=False), LayerNorm2d(out_channels)]
+            for _ in range(int(-octaves)):
+                layers += [nn.ConvTranspose2d(out_channels, out_channels, 2, 2), nn.GELU()]
             layers += [
-                nn.Conv2d(dims, out_channels, 1, bias=False),
-                LayerNorm2d(out_channels),
                 nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
                 LayerNorm2d(out_channels),
             ]

@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 import pytest
 from mmcv.transforms import Compose
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from mmdet.utils import register_all_modules
+from mmengine.config import Config
 
 PHOTOMETRIC = {'mmslg.LoadCaptionEmbedding'}
 
@@ -40,16 +39,25 @@ def pipelines(root):
     for name in ('slgnet_flir', 'slgnet_mini'):
         steps = Config.fromfile(root / f'configs/{name}.py').train_pipeline
         yield name, [s for s in steps if s['type'] not in PHOTOMETRIC]
-    load = [dict(type='mmslg.LoadVisible'), dict(type='mmslg.LoadInfrared'), dict(type='LoadAnnotations', with_bbox=True)]
-    yield 'strong', [
-        *load,
-        dict(type='RandomFlip', prob=0.7, direction=['horizontal', 'vertical', 'diagonal']),
-        dict(type='Rotate', prob=0.5, level=3, img_border_value=0),
-        dict(type='RandomResize', scale=(200, 160), ratio_range=(0.5, 2.0), keep_ratio=True),
-        dict(type='RandomCrop', crop_size=(0.6, 0.9), crop_type='relative_range', allow_negative_crop=True),
-        dict(type='Pad', size_divisor=32, pad_val=dict(img=0)),
-        dict(type='mmslg.PackPairedInputs'),
+    load = [
+        dict(type='mmslg.LoadVisible'),
+        dict(type='mmslg.LoadInfrared'),
+        dict(type='LoadAnnotations', with_bbox=True),
     ]
+    yield (
+        'strong',
+        [
+            *load,
+            dict(type='RandomFlip', prob=0.7, direction=['horizontal', 'vertical', 'diagonal']),
+            dict(type='Rotate', prob=0.5, level=3, img_border_value=0),
+            dict(type='RandomResize', scale=(200, 160), ratio_range=(0.5, 2.0), keep_ratio=True),
+            dict(
+                type='RandomCrop', crop_size=(0.6, 0.9), crop_type='relative_range', allow_negative_crop=True
+            ),
+            dict(type='Pad', size_divisor=32, pad_val=dict(img=0)),
+            dict(type='mmslg.PackPairedInputs'),
+        ],
+    )
 
 
 @pytest.mark.parametrize('which', ['slgnet_flir', 'slgnet_mini', 'strong'])

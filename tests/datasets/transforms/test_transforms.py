@@ -7,7 +7,13 @@ import torch
 from conftest import write_captions
 from mmcv.transforms import Compose
 
-from mmslg.datasets import LoadCaptionEmbedding, LoadInfrared, LoadVisible, PackPairedInputs, PairedCocoDataset
+from mmslg.datasets import (
+    LoadCaptionEmbedding,
+    LoadInfrared,
+    LoadVisible,
+    PackPairedInputs,
+    PairedCocoDataset,
+)
 from mmslg.errors import InputError
 
 
@@ -38,7 +44,9 @@ def test_16_bit_infrared_is_mapped_by_its_window(paths):
 @pytest.mark.parametrize('size', [(48, 32), (96, 32), (95, 64)])
 def test_infrared_of_another_size_or_aspect_is_refused(paths, size):
     cv2.imwrite(paths['ir_path'], np.zeros(size[::-1], np.uint8))
-    with pytest.raises(InputError, match=f'infrared image is {size[0]}x{size[1]} pixels, the visible one 96x64'):
+    with pytest.raises(
+        InputError, match=f'infrared image is {size[0]}x{size[1]} pixels, the visible one 96x64'
+    ):
         LoadInfrared()(LoadVisible()(dict(paths)))
 
 
@@ -60,7 +68,7 @@ def test_stores_of_two_splits(pairs, paths):
 
 def test_a_pair_without_caption_is_named_when_the_dataset_is_loaded(pairs):
     write_captions(pairs / 'captions.safetensors', ['train_001.png'])
-    with pytest.raises(InputError, match='no caption for image train_002.png'):
+    with pytest.raises(InputError, match=r'no caption for image train_002\.png'):
         PairedCocoDataset(
             data_root=str(pairs),
             ann_file='annotations_train.json',
@@ -70,16 +78,25 @@ def test_a_pair_without_caption_is_named_when_the_dataset_is_loaded(pairs):
 
 
 def test_pack(pairs, paths):
-    steps = [LoadVisible(), LoadInfrared(), LoadCaptionEmbedding(str(pairs / 'captions.safetensors')), PackPairedInputs()]
+    steps = [
+        LoadVisible(),
+        LoadInfrared(),
+        LoadCaptionEmbedding(str(pairs / 'captions.safetensors')),
+        PackPairedInputs(),
+    ]
     packed = Compose(steps)(dict(paths, img_id=7))
     assert packed['inputs']['img'].shape == (4, 64, 96) and packed['inputs']['img'].dtype == torch.uint8
     assert packed['inputs']['text'].shape == (4, 512)
     meta = packed['data_samples'].metainfo
-    assert meta['img_id'] == 7 and meta['ir_path'] == paths['ir_path'] and meta['file_name'] == 'train_001.png'
+    assert (
+        meta['img_id'] == 7 and meta['ir_path'] == paths['ir_path'] and meta['file_name'] == 'train_001.png'
+    )
 
 
 def test_three_channels_are_refused(paths):
-    with pytest.raises(InputError, match=r'wants an image \(H, W, 4\), got \(64, 96, 3\).*PhotoMetricDistortion'):
+    with pytest.raises(
+        InputError, match=r'wants an image \(H, W, 4\), got \(64, 96, 3\).*PhotoMetricDistortion'
+    ):
         PackPairedInputs()(LoadVisible()(dict(paths)))
 
 

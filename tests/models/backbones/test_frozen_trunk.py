@@ -123,7 +123,11 @@ def test_a_checkpoint_without_layer_scale_is_refused(tmp_path):
 
 
 def test_a_trunk_without_layer_scale_does_not_drop_the_checkpoints(tmp_path):
-    refused(published(tmp_path)[0], r'4 tensors have no place in the trunk, such as blocks.0.ls1.gamma', init_values=0)
+    refused(
+        published(tmp_path)[0],
+        r'4 tensors have no place in the trunk, such as blocks.0.ls1.gamma',
+        init_values=0,
+    )
 
 
 def test_another_width_or_depth_is_refused(tmp_path):

@@ -28,7 +28,9 @@ def pair(height=64, width=96, batch=1):
 
 
 @pytest.mark.parametrize('indexes', [None, (0, 1, 2, 3), (3,), (1,)])
-@pytest.mark.parametrize('name', ['vit_small_patch14_dinov2', 'vit_small_patch14_reg4_dinov2', 'vit_small_patch16_dinov3'])
+@pytest.mark.parametrize(
+    'name', ['vit_small_patch14_dinov2', 'vit_small_patch14_reg4_dinov2', 'vit_small_patch16_dinov3']
+)
 def test_untrained_output_is_the_frozen_trunks(name, indexes):
     backbone = build(name, interaction_indexes=indexes)
     backbone.train()
@@ -61,7 +63,9 @@ def test_evolved_features_are_what_the_next_stage_gets(monkeypatch):
         monkeypatch.setattr(
             adapter, 'forward', lambda t, s, *rest, forward=forward: (seen.append(s), forward(t, s, *rest))[1]
         )
-        monkeypatch.setattr(adapter, 'evolve', lambda s, evolve=evolve: (evolved.append(evolve(s)), evolved[-1])[1])
+        monkeypatch.setattr(
+            adapter, 'evolve', lambda s, evolve=evolve: (evolved.append(evolve(s)), evolved[-1])[1]
+        )
     backbone(pair())
     assert len(seen) == 4 and len(evolved) == 3
     for before, after, handed in zip(seen, seen[1:], evolved):
@@ -138,8 +142,14 @@ def test_layer_depths():
     [
         (torch.zeros(1, 3, 64, 64), r'wants dict\(rgb, ir, text\), got Tensor'),
         (dict(rgb=torch.zeros(1, 3, 64, 64)), r"wants dict\(rgb, ir, text\), got \['rgb'\]"),
-        (dict(rgb=torch.zeros(1, 3, 64, 64), ir=torch.zeros(1, 3, 64, 32)), r'wanted rgb and ir \(B, 3, H, W\)'),
-        (dict(rgb=torch.zeros(1, 3, 64, 80), ir=torch.zeros(1, 3, 64, 80)), '80x64 pixels, not divisible by the stride 32'),
+        (
+            dict(rgb=torch.zeros(1, 3, 64, 64), ir=torch.zeros(1, 3, 64, 32)),
+            r'wanted rgb and ir \(B, 3, H, W\)',
+        ),
+        (
+            dict(rgb=torch.zeros(1, 3, 64, 80), ir=torch.zeros(1, 3, 64, 80)),
+            '80x64 pixels, not divisible by the stride 32',
+        ),
     ],
 )
 def test_other_inputs_are_refused(inputs, message):

@@ -58,14 +58,16 @@ def test_batch_augmentation_takes_both_images_along():
 def test_three_channels_are_refused():
     data = batch((32, 32))
     data['inputs']['img'] = [torch.zeros(3, 32, 32)]
-    with pytest.raises(InputError, match=r'wanted images \(4, H, W\).*got \(3, 32, 32\); put mmslg.LoadInfrared'):
+    with pytest.raises(
+        InputError, match=r'wanted images \(4, H, W\).*got \(3, 32, 32\); put mmslg.LoadInfrared'
+    ):
         PairedDetDataPreprocessor(MEAN, STD)(data)
 
 
 def test_a_plain_list_is_refused():
     data = batch((32, 32))
     data['inputs'] = data['inputs']['img']
-    with pytest.raises(InputError, match='end the pipeline with mmslg.PackPairedInputs'):
+    with pytest.raises(InputError, match=r'end the pipeline with mmslg\.PackPairedInputs'):
         PairedDetDataPreprocessor(MEAN, STD)(data)
 
 

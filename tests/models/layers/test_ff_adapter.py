@@ -60,11 +60,16 @@ def test_injection_is_equation_7_by_brute_force():
     attention = adapter.attention
     with torch.no_grad():
         queries = adapter.down(adapter.norm(tokens))[0]
-        values = [F.conv2d(m, attention.value_proj.weight[:, :, None, None], attention.value_proj.bias)[0] for m in maps]
+        values = [
+            F.conv2d(m, attention.value_proj.weight[:, :, None, None], attention.value_proj.bias)[0]
+            for m in maps
+        ]
         expected = tokens.clone()
         for q, query in enumerate(queries):
             offsets = attention.sampling_offsets(query).view(HEADS, 3, POINTS, 2)
-            weights = attention.attention_weights(query).view(HEADS, 3 * POINTS).softmax(-1).view(HEADS, 3, POINTS)
+            weights = (
+                attention.attention_weights(query).view(HEADS, 3 * POINTS).softmax(-1).view(HEADS, 3, POINTS)
+            )
             torch.testing.assert_close(weights.sum((1, 2)), torch.ones(HEADS))
             out = torch.zeros(HEADS, DIMS // HEADS)
             for head in range(HEADS):

@@ -25,7 +25,9 @@ def test_opposite_patches_by_hand():
 
 
 def test_flat_against_texture_is_near_zero():
-    assert abs(center(torch.full_like(PATCH, 4 / 9), PATCH)) == pytest.approx(9e-4 / (20 / 81 + 9e-4), abs=1e-5)
+    assert abs(center(torch.full_like(PATCH, 4 / 9), PATCH)) == pytest.approx(
+        9e-4 / (20 / 81 + 9e-4), abs=1e-5
+    )
 
 
 def test_a_larger_range_weakens_the_verdict():

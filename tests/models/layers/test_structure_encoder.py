@@ -19,7 +19,9 @@ def test_both_modalities_share_the_stem_and_the_stages():
     image, other = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
     for rgb, ir in encoder.modality_maps(image, image):
         torch.testing.assert_close(rgb, ir)
-    torch.testing.assert_close(encoder.modality_maps(image, other)[0][1], encoder.modality_maps(other, image)[0][0])
+    torch.testing.assert_close(
+        encoder.modality_maps(image, other)[0][1], encoder.modality_maps(other, image)[0][0]
+    )
 
 
 def test_three_levels_are_due():

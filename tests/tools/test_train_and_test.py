@@ -1,0 +1,232 @@
+"""Whole runs of train.py, test.py and their distributed twins, and what bad input says."""
+
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import TINY, mini_env, write_captions
+
+MINI = 'configs/slgnet_mini.py'
+
+
+def train(run_tool, folder, work_dir, *options, iters=4, args=(), env=None):
+    env = {**mini_env(folder), 'MMSLG_ITERS': str(iters), **(env or {})}
+    return run_tool(
+        'tools/train.py', MINI, '--work-dir', work_dir, *args, '--cfg-options', *TINY, *options, env=env
+    )
+
+
+def failed(process, message):
+    """Exit code 1, and the last line of stderr is the one clear line; no traceback."""
+    assert process.returncode == 1, process.stdout[-2000:] + process.stderr[-2000:]
+    assert 'Traceback' not in process.stdout + process.stderr
+    last = process.stderr.strip().splitlines()[-1]
+    assert last.startswith('error: ') and re.search(message, last), last
+
+
+@pytest.fixture(scope='module')
+def trained(run_tool, tmp_path_factory):
+    """A finished run: its pairs, its work folder, its process."""
+    from conftest import write_pairs
+
+    folder, work_dir = tmp_path_factory.mktemp('pairs'), tmp_path_factory.mktemp('run')
+    names = []
+    for split, num in (('train', 4), ('test', 3)):
+        names += [image['file_name'] for image in write_pairs(folder, num, split=split)['images']]
+    write_captions(folder / 'captions.safetensors', names)
+    process = train(run_tool, folder, work_dir)
+    assert process.returncode == 0, process.stderr[-3000:]
+    return folder, work_dir, process
+
+
+def test_training_logs_what_it_does(trained):
+    _, work_dir, process = trained
+    assert (work_dir / 'iter_4.pth').is_file() and (work_dir / 'last_checkpoint').is_file()
+    log = process.stdout + process.stderr
+    assert 'effective batch 4 = 4 a process x 1 processes x 1 accumulated; learning rates 0.001' in log
+    assert 'boxes drawn in: ir' in log
+    scalars = next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()
+    assert any('coco/bbox_mAP_50' in json.loads(line) for line in scalars)
+
+
+def test_the_trunk_in_the_checkpoint_is_the_one_of_the_start(trained, run_tool):
+    folder, work_dir, _ = trained
+    train(run_tool, folder, work_dir / 'one', iters=1)
+    first, last = (
+        torch.load(p, weights_only=False)['state_dict'] for p in (work_dir / 'one/iter_1.pth', work_dir / 'iter_4.pth')
+    )
+    trunk = [k for k in first if k.startswith('backbone.trunk.')]
+    assert trunk and all(torch.equal(first[k], last[k]) for k in trunk)
+    assert not torch.equal(first['bbox_head.atss_cls.weight'], last['bbox_head.atss_cls.weight'])
+
+
+def test_resume_goes_on(trained, run_tool):
+    folder, work_dir, _ = trained
+    process = train(run_tool, folder, work_dir, iters=6, args=['--resume'])
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert 'resumed epoch: 0, iter: 4' in process.stdout + process.stderr
+    assert (work_dir / 'iter_6.pth').is_file()
+
+
+def test_testing_writes_table_predictions_and_pictures(trained, run_tool):
+    folder, work_dir, _ = trained
+    out = work_dir / 'out.pkl'
+    checkpoint = (work_dir / 'last_checkpoint').read_text()
+    process = run_tool(
+        'tools/test.py', MINI, checkpoint, '--work-dir', work_dir / 'test', '--out', out, '--show-dir', 'shown',
+        '--cfg-options', *TINY, env=mini_env(folder),
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr[-3000:]
+    log = process.stdout + process.stderr
+    assert re.search(r'\| person +\|', log) and 'coco/bbox_mAP_50' in log
+    assert re.search(r'checkpoint .*: \d+ of \d+ tensors match, 0 missing', log)
+    assert out.is_file() and len(list((work_dir / 'test').rglob('*.png'))) == 3
+
+
+def test_a_checkpoint_of_another_model(trained, run_tool, tmp_path):
+    folder, work_dir, _ = trained
+
+    def test(checkpoint, *options):
+        return run_tool(
+            'tools/test.py', MINI, checkpoint, '--work-dir', tmp_path, '--cfg-options', *TINY, *options,
+            env=mini_env(folder),
+        )  # fmt: skip
+
+    torch.save({'state_dict': {'conv1.weight': torch.zeros(3)}}, tmp_path / 'resnet.pth')
+    failed(test(tmp_path / 'resnet.pth'), 'resnet.pth: no key of the checkpoint matches the model')
+    state = torch.load(work_dir / 'iter_6.pth' if (work_dir / 'iter_6.pth').exists() else work_dir / 'iter_4.pth',
+                       weights_only=False)['state_dict']  # fmt: skip
+    state.pop('neck.1.levels.0.0.weight')
+    torch.save({'state_dict': state}, tmp_path / 'part.pth')
+    failed(test(tmp_path / 'part.pth'), r'part.pth: the checkpoint does not fit the config: .* 1 missing \(neck.1.levels')
+    failed(test(tmp_path / 'nothing.pth'), 'nothing.pth: no such checkpoint')
+    torch.save({'state_dict': state, 'hook': print}, tmp_path / 'code.pth')
+    failed(test(tmp_path / 'code.pth'), 'code.pth: not a checkpoint that can be loaded safely')
+
+
+def replace_text(path, change):
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+
+
+def missing_infrared(folder):
+    (folder / 'infrared/train_002.png').unlink()
+    return 'infrared/train_002.png: no such infrared image; 1 of 4'
+
+
+def other_size(folder):
+    cv2.imwrite(str(folder / 'infrared/train_002.png'), np.zeros((32, 48), np.uint8))
+    return 'infrared/train_002.png: the infrared image is 48x32 pixels, the visible one 96x64'
+
+
+def other_aspect(folder):
+    cv2.imwrite(str(folder / 'infrared/train_002.png'), np.zeros((64, 64), np.uint8))
+    return 'train_002.png: the infrared image is 64x64 pixels'
+
+
+def truncated_jpeg(folder):
+    path = folder / 'visible/train_002.png'
+    image = cv2.imread(str(path))
+    _, data = cv2.imencode('.jpg', image)
+    path.write_bytes(data.tobytes()[: len(data) // 2])
+    return 'visible/train_002.png: the visible JPEG is truncated'
+
+
+def empty_annotations(folder):
+    (folder / 'annotations_train.json').write_text('')
+    return 'annotations_train.json: the file is empty'
+
+
+def dangling_annotation(folder):
+    replace_text(folder / 'annotations_train.json', lambda d: d['annotations'][0].update(image_id=99))
+    return 'annotations_train.json: annotation 1 points to image 99'
+
+
+def missing_caption(folder):
+    write_captions(folder / 'captions.safetensors', ['train_001.png'])
+    return r'no caption for image (train|test)_\d+.png'
+
+
+def narrow_captions(folder):
+    names = [p.name for p in (folder / 'visible').iterdir()]
+    write_captions(folder / 'captions.safetensors', names, width=64)
+    return r'LanguageGuidedModulation\(text_dims=512\) got captions of width 64'
+
+
+@pytest.mark.parametrize(
+    'defect',
+    [
+        missing_infrared,
+        other_size,
+        other_aspect,
+        truncated_jpeg,
+        empty_annotations,
+        dangling_annotation,
+        missing_caption,
+        narrow_captions,
+    ],
+    ids=lambda d: d.__name__,
+)
+@pytest.mark.parametrize('workers', [0, 1])
+def test_bad_data_is_one_line_and_exit_code_1(run_tool, pairs, tmp_path, defect, workers):
+    if workers and defect not in (other_size, truncated_jpeg):
+        pytest.skip('found before a worker starts')
+    message = defect(pairs)
+    process = train(run_tool, pairs, tmp_path / 'run', f'train_dataloader.num_workers={workers}')
+    failed(process, message)
+    assert not list((tmp_path / 'run').glob('*.pth'))
+
+
+def test_bad_models_are_one_line_and_exit_code_1(run_tool, pairs, tmp_path):
+    def without(step):
+        return train(run_tool, pairs, tmp_path / 'run', *step)
+
+    failed(
+        without(['model.data_preprocessor.pad_size_divisor=1', 'train_dataloader.dataset.pipeline.4.crop_size=(50,60)']),
+        'not divisible by the stride 32; set pad_size_divisor=32',
+    )
+    failed(
+        without(['train_dataloader.dataset.pipeline.1.type=RandomFlip', '+train_dataloader.dataset.pipeline.1.prob=0.5'][:1]),
+        r'wants an image \(H, W, 4\), got \(\d+, \d+, 3\)',
+    )
+    failed(
+        without(['model.backbone.trunk.checkpoint=nothing.pth']),
+        'nothing.pth: no such file, wanted a checkpoint of the frozen trunk',
+    )
+
+
+def test_bad_arguments(run_tool, tmp_path):
+    failed(run_tool('tools/train.py', 'configs/none.py'), 'configs/none.py: no such config')
+    failed(run_tool('tools/test.py', MINI, 'x.pth', '--out', 'x.txt'), 'wanted a name that ends in .pkl')
+    if not torch.cuda.is_available():
+        failed(run_tool('tools/train.py', MINI, '--amp', '--work-dir', tmp_path), '--amp needs a GPU')
+
+
+def test_two_processes_train_one_model(run_tool, pairs, tmp_path):
+    """Both ranks end with the same weights, over gloo on the CPU."""
+    hook = tmp_path / 'dump_hook.py'
+    hook.write_text(
+        'import os, torch\n'
+        'from mmengine.hooks import Hook\nfrom mmengine.registry import HOOKS\n'
+        '@HOOKS.register_module()\n'
+        'class DumpRank(Hook):\n'
+        '    def after_train(self, runner):\n'
+        "        torch.save(runner.model.module.state_dict(), os.environ['DUMP'] + os.environ['RANK'] + '.pth')\n"
+    )
+    options = [*TINY, 'custom_imports.imports=dump_hook', '+x=1'][:-1]
+    process = run_tool(
+        'bash', 'tools/dist_train.sh', MINI, 2, '--work-dir', tmp_path / 'run', '--cfg-options', *options,
+        'custom_hooks.3.type=DumpRank', 'train_dataloader.batch_size=2',
+        env={**mini_env(pairs), 'MMSLG_ITERS': '3', 'DUMP': str(tmp_path / 'rank'), 'PORT': '29517',
+             'PYTHONPATH': str(tmp_path)},
+    )  # fmt: skip
+    log = process.stdout + process.stderr
+    assert process.returncode == 0, log[-3000:]
+    assert 'effective batch 4 = 2 a process x 2 processes x 1 accumulated; learning rates 0.001' in log
+    assert 'no GPU here: gloo in the place of nccl' in log or torch.cuda.is_available()
+    first, second = (torch.load(tmp_path / f'rank{r}.pth') for r in (0, 1))
+    assert first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
