@@ -108,6 +108,7 @@ TINY = [
     'model.backbone.structure.out_dims=16',
     'model.neck.0.in_channels=24',
     'model.neck.1.in_channels=24',
+    'model.test_cfg.score_thr=0.0',  # so that untrained models find something
     *(f'{loader}_dataloader.num_workers=0' for loader in ('train', 'val', 'test')),
     *(f'{loader}_dataloader.persistent_workers=False' for loader in ('train', 'val', 'test')),
 ]

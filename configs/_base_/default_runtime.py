@@ -13,7 +13,7 @@ custom_hooks = [dict(type='mmslg.CheckpointReportHook'), dict(type='mmslg.Effect
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'),  # tools/train.py and tools/test.py take gloo where there is no GPU
+    dist_cfg=dict(backend='nccl'),  # gloo where there is no GPU
 )
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='mmdet.DetLocalVisualizer', vis_backends=vis_backends, name='visualizer')

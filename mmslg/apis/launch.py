@@ -74,15 +74,19 @@ def load_config(args: argparse.Namespace) -> Config:
 
 def fit_to_machine(cfg: Config) -> None:
     """Replace what needs a GPU where there is none, and say so: NCCL by Gloo, AMP by fp32."""
-    # Checkpoints are data: MMEngine's fallback to unrestricted pickles stays shut.
-    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     if torch.cuda.is_available():
         return
     notes = []
-    if cfg.get('env_cfg', {}).get('dist_cfg', {}).get('backend') == 'nccl':
-        cfg.env_cfg.dist_cfg.backend = 'gloo'
-        if cfg.launcher != 'none':
-            notes.append('gloo in the place of nccl')
+    if cfg.get('launcher', 'none') != 'none':
+        notes.append('gloo in the place of nccl')
+        # MMEngine would ask for one GPU a process, both here and in the wrapper.
+        torch.distributed.init_process_group('gloo')
+        cfg.model_wrapper_cfg = {
+            'type': 'MMDistributedDataParallel',
+            'device_ids': None,
+            'broadcast_buffers': False,
+            'find_unused_parameters': cfg.get('find_unused_parameters', False),
+        }
     wrapper = cfg.get('optim_wrapper') or {}
     if wrapper.get('type') == 'AmpOptimWrapper':
         wrapper['type'] = 'OptimWrapper'

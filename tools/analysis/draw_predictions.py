@@ -1,7 +1,6 @@
 """Draw what a trained detector finds: both modalities with predictions and ground truth."""
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +92,6 @@ def main() -> None:
         raise InputError(f'--num {args.num}: wanted at least 1')
     cfg = read_config(args.config, args.cfg_options)
     # Checkpoints are data: MMEngine's fallback to unrestricted pickles stays shut.
-    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     checked_checkpoint(args.checkpoint)
     dataset = build_split(cfg, args.split, as_test=True)
     model = build_detector(cfg)

@@ -1,0 +1,86 @@
+"""Every command that the documents print runs as printed; the quick ones really do."""
+
+import re
+import shlex
+
+import pytest
+from conftest import ROOT, TINY, write_pairs
+
+DOCS = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+
+
+def blocks():
+    """Yield (document, command) for every command of the shell blocks, continued lines joined."""
+    for doc in DOCS:
+        for block in re.findall(r'```shell\n(.*?)```', doc.read_text(), re.S):
+            for line in block.replace('\\\n', ' ').splitlines():
+                if line.strip() and not line.strip().startswith('#'):
+                    yield doc.name, line.strip()
+
+
+COMMANDS = list(blocks())
+
+
+def words_of(command):
+    return [w for w in shlex.split(command) if not re.match(r'[A-Z_]+=', w)]
+
+
+@pytest.mark.parametrize(('doc', 'command'), COMMANDS, ids=[f'{d}: {c[:60]}' for d, c in COMMANDS])
+def test_files_and_flags_of_a_command_exist(doc, command):
+    words = words_of(command)
+    for word in words:
+        if word.startswith(('tools/', 'configs/', './tools/')):
+            assert (ROOT / word).exists(), f'{doc} names {word}'
+    script = next((w for w in words if w.startswith('tools/')), None)
+    if script is None:
+        assert words[0] in ('source', 'export', 'pip', 'git', 'mim'), command
+        return
+    text = (ROOT / script).read_text()
+    if script.endswith('.py'):
+        text += (ROOT / 'mmslg/apis/launch.py').read_text()
+        for name in re.findall(r'from (mmslg\.[a-z_.]+) import', text):
+            path = ROOT / (name.replace('.', '/') + '.py')
+            text += path.read_text() if path.is_file() else ''
+    for flag in (w for w in words if w.startswith('--')):
+        assert flag in text, f'{doc}: {script} does not know {flag}'
+
+
+def test_the_walk_through_your_own_data_runs_as_printed(run_tool, tmp_path):
+    """The README's commands in their order, on drawn pairs, with a tiny model and few iterations."""
+    readme = (ROOT / 'README.md').read_text()
+    block = re.search(r'## Your own data.*?```shell\n(.*?)```', readme, re.S).group(1).replace('\\\n', ' ')
+    folder, out = tmp_path / 'pairs', tmp_path / 'work_dirs'
+    for split in ('train', 'test'):
+        write_pairs(folder, 3, split=split)
+    env = {'MMSLG_ITERS': '800'}
+    ran = []
+    for line in block.splitlines():
+        line = line.strip()
+        if not line or line.startswith('source'):
+            continue
+        line = line.replace('DIR', str(folder)).replace('work_dirs', str(out)).replace('iter_800', 'iter_2')
+        if line.startswith('export'):
+            env |= dict(word.split('=', 1) for word in shlex.split(line)[1:]) | {'MMSLG_ITERS': '2'}
+            continue
+        words = shlex.split(line)
+        assert words[0] == 'python'
+        if 'configs/slgnet_mini.py' in words:
+            words += ['--cfg-options', *TINY]
+        process = run_tool(*words[1:], env=env)
+        assert process.returncode == 0, f'{line}\n{process.stdout[-1500:]}\n{process.stderr[-1500:]}'
+        ran.append(words[1])
+    assert ran == [
+        'tools/captions/generate.py',
+        'tools/captions/encode.py',
+        'tools/analysis/browse_pairs.py',
+        'tools/train.py',
+        'tools/test.py',
+        'tools/analysis/draw_predictions.py',
+    ]
+    assert (out / 'pairs/contact_sheet.png').is_file() and (out / 'found/contact_sheet.png').is_file()
+
+
+def test_links_lead_somewhere():
+    for doc in DOCS:
+        for target in re.findall(r'\]\((?!http)([^)#]+)', doc.read_text()):
+            assert (doc.parent / target).exists(), f'{doc.name} links to {target}'
