@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Usage: bash tools/quickstart.sh [WORK_DIR] [--data DIR]
+# Usage: bash tools/quickstart.sh [WORK_DIR] [--data DIR] [--first N]
 #
 # From nothing to a trained visible-infrared detector and pictures of what it finds, on a plain laptop:
 # installs, draws sample scenes, captions them, trains configs/slgnet_mini.py, tests, and plots. It needs
@@ -9,6 +9,8 @@
 #   --data DIR   your own pairs in the place of the sample scenes. DIR holds visible/, infrared/,
 #                annotations_train.json and annotations_test.json (COCO form; file_name is the visible
 #                image, file_name_ir the infrared one where its name differs).
+#   --first N    train and test on the first N training pairs alone: what learns these is put together
+#                rightly, and says nothing about other pairs
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -26,6 +28,7 @@ step() {
 
 WORK_DIR=
 DATA=
+FIRST=
 while [ $# -gt 0 ]; do
     case "$1" in
         -h | --help)
@@ -35,6 +38,11 @@ while [ $# -gt 0 ]; do
         --data)
             [ $# -ge 2 ] || die "--data wants a folder"
             DATA=$2
+            shift 2
+            ;;
+        --first)
+            [ $# -ge 2 ] || die "--first wants a number"
+            FIRST=$2
             shift 2
             ;;
         -*) die "unknown option $1; see --help" ;;
@@ -70,6 +78,13 @@ else
     echo "$DATA"
 fi
 
+export MMSLG_DATA=$DATA MMSLG_TRAIN=$DATA/annotations_train.json MMSLG_TEST=$DATA/annotations_test.json
+if [ -n "$FIRST" ]; then
+    "$PYTHON" tools/subset_annotations.py "$MMSLG_TRAIN" --first "$FIRST" --out "$WORK_DIR/first_$FIRST.json"
+    MMSLG_TRAIN=$WORK_DIR/first_$FIRST.json
+    MMSLG_TEST=$MMSLG_TRAIN
+fi
+
 step "3/6 captions"
 "$PYTHON" tools/captions/generate.py "$DATA/annotations_train.json" "$DATA/annotations_test.json" \
     --captioner photometric --out "$WORK_DIR/captions.jsonl"
@@ -77,7 +92,7 @@ step "3/6 captions"
 
 step "4/6 training"
 MMSLG_CLASSES=$("$PYTHON" -c "import json, sys; print(','.join(c['name'] for c in json.load(open(sys.argv[1]))['categories']))" "$DATA/annotations_train.json")
-export MMSLG_DATA=$DATA MMSLG_CAPTIONS=$WORK_DIR/captions.safetensors MMSLG_CLASSES
+export MMSLG_CAPTIONS=$WORK_DIR/captions.safetensors MMSLG_CLASSES
 "$PYTHON" tools/train.py configs/slgnet_mini.py --work-dir "$WORK_DIR/train" --resume
 
 step "5/6 test"

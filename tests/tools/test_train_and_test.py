@@ -243,3 +243,30 @@ def test_two_processes_train_one_model(run_tool, pairs, tmp_path):
     assert 'no GPU here: gloo in the place of nccl' in log or torch.cuda.is_available()
     first, second = (torch.load(tmp_path / f'rank{r}.pth') for r in (0, 1))
     assert first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_subset_of_annotations(run_tool, pairs, tmp_path):
+    source, out = pairs / 'annotations_train.json', tmp_path / 'first.json'
+    process = run_tool('tools/subset_annotations.py', source, '--first', 2, '--out', out)
+    assert process.returncode == 0 and '2 images, 2 annotations' in process.stdout
+    data = json.loads(out.read_text())
+    assert [i['id'] for i in data['images']] == [1, 2] == [a['image_id'] for a in data['annotations']]
+    failed(
+        run_tool('tools/subset_annotations.py', source, '--first', 9, '--out', tmp_path / 'x'),
+        'lists 4 images',
+    )
+    assert not (tmp_path / 'x').exists()
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--data', 'nowhere'], 'nowhere/visible: missing; --data wants visible/, infrared/'),
+        (['--speed'], 'unknown option --speed'),
+        (['a', 'b'], 'one WORK_DIR at most'),
+        (['--data'], '--data wants a folder'),
+    ],
+)
+def test_quickstart_says_what_is_wrong(run_tool, tmp_path, arguments, message):
+    failed(run_tool('bash', ROOT / 'tools/quickstart.sh', *arguments, cwd=tmp_path), message)
+    assert not list(tmp_path.iterdir())

@@ -1,8 +1,10 @@
 # A small dataset in one folder: visible/, infrared/, annotations_{train,test}.json, captions.safetensors.
 # tools/make_sample_scenes.py writes one; your own pairs take the same form.
-# In the environment, MMSLG_DATA and MMSLG_CAPTIONS name another folder and caption store, MMSLG_CLASSES
-# other classes, in the order of the annotation files.
+# The environment may name others: MMSLG_DATA the folder, MMSLG_TRAIN and MMSLG_TEST the annotation files,
+# MMSLG_CAPTIONS the caption store, MMSLG_CLASSES the classes in the order of the annotation files.
 data_root = '{{$MMSLG_DATA:data/sample_scenes}}/'
+train_annotations = '{{$MMSLG_TRAIN:annotations_train.json}}'
+test_annotations = '{{$MMSLG_TEST:annotations_test.json}}'
 caption_store = '{{$MMSLG_CAPTIONS:data/sample_scenes/captions.safetensors}}'
 class_names = '{{$MMSLG_CLASSES:person,car,bicycle}}'
 metainfo = dict(classes=tuple(class_names.split(',')))
@@ -41,7 +43,7 @@ train_dataloader = dict(
     dataset=dict(
         type='mmslg.PairedCocoDataset',
         data_root=data_root,
-        ann_file='annotations_train.json',
+        ann_file=train_annotations,
         data_prefix=data_prefix,
         metainfo=metainfo,
         pipeline=train_pipeline,
@@ -56,7 +58,7 @@ val_dataloader = dict(
     dataset=dict(
         type='mmslg.PairedCocoDataset',
         data_root=data_root,
-        ann_file='annotations_test.json',
+        ann_file=test_annotations,
         data_prefix=data_prefix,
         metainfo=metainfo,
         test_mode=True,
@@ -65,6 +67,9 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    type='mmdet.CocoMetric', ann_file=data_root + 'annotations_test.json', metric='bbox', classwise=True
+    type='mmdet.CocoMetric',
+    ann_file=test_annotations if test_annotations.startswith('/') else data_root + test_annotations,
+    metric='bbox',
+    classwise=True,
 )
 test_evaluator = val_evaluator

@@ -1,12 +1,8 @@
 """Evaluation in numpy alone; nothing of OpenMMLab is imported."""
 
-from mmslg.evaluation.functional.kaist_ground_truth import (
-    BbGtObject,
-    GroundTruth,
-    read_bbgt,
-    read_bbgt_folder,
-    read_ground_truth,
-)
+from mmslg.evaluation.functional.kaist_bbgt import BbGtObject, read_bbgt, read_bbgt_folder
+from mmslg.evaluation.functional.kaist_files import read_ground_truth
+from mmslg.evaluation.functional.kaist_ground_truth import GroundTruth
 from mmslg.evaluation.functional.kaist_json import parse_annotations
 from mmslg.evaluation.functional.kaist_names import image_key, time_of_day
 from mmslg.evaluation.functional.kaist_results import (

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from mmcv.ops import MultiScaleDeformableAttention
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -27,8 +26,8 @@ from mmslg.structures import BackboneOutput
 class SLGViT(BaseModule):
     """Frozen ViT with the Structure-Aware Adapter of arXiv:2601.02249, Section III-A.
 
-    Blocks before the first injection run without a graph; behind it gradients flow through the frozen
-    blocks. At initialisation the output equals the bare frozen ViT's, since every adapter's ``gamma``
+    Up to the first injection nothing asks for a gradient, so no graph is built; behind it gradients flow
+    through the frozen blocks. At initialisation the output equals the bare frozen ViT's, since every adapter's ``gamma``
     is zero.
 
     Args:
@@ -136,9 +135,8 @@ class SLGViT(BaseModule):
         centers = token_centers(height, width, rgb.device)
         num_prefix = self.trunk.num_prefix_tokens
         start = 0
-        for i, (index, adapter) in enumerate(zip(self.interaction_indexes, self.adapters)):
-            with torch.set_grad_enabled(torch.is_grad_enabled() and i > 0):
-                tokens = self.trunk.run_blocks(tokens, start, index + 1, rope, self.with_cp)
+        for index, adapter in zip(self.interaction_indexes, self.adapters):
+            tokens = self.trunk.run_blocks(tokens, start, index + 1, rope, self.with_cp)
             prefix, patches = tokens[:, :num_prefix], tokens[:, num_prefix:]
             patches = adapter(patches, struct_feats, shapes, level_starts, centers)
             tokens = torch.cat([prefix, patches], 1)

@@ -11,8 +11,9 @@ def structural_similarity(
 ) -> Tensor:
     """Structural similarity per position, used in Eq. 4-5 of arXiv:2601.02249.
 
-    Means, variances and the covariance are taken over a square window, which is cut at the border.
-    Variances are clamped at 0 (rounding can make them negative) and all is computed in float32.
+    Means, variances and the covariance are taken over a square window, which is cut at the border. All is
+    computed in float32; since rounding can make a variance negative, variances are clamped at 0 and the
+    covariance at the geometric mean of the variances.
 
     Args:
         first: Maps ``(B, C, H, W)``.
@@ -37,7 +38,8 @@ def structural_similarity(
     mean_1, mean_2 = local_mean(first), local_mean(second)
     var_1 = (local_mean(first.square()) - mean_1.square()).clamp(min=0)
     var_2 = (local_mean(second.square()) - mean_2.square()).clamp(min=0)
-    cov = local_mean(first * second) - mean_1 * mean_2
+    bound = (var_1 * var_2).sqrt().detach()
+    cov = (local_mean(first * second) - mean_1 * mean_2).clamp(-bound, bound)
     luminance = (2 * mean_1 * mean_2 + c1) / (mean_1.square() + mean_2.square() + c1)
     structure = (2 * cov + c2) / (var_1 + var_2 + c2)
     return (luminance * structure).clamp(-1, 1)
