@@ -15,7 +15,7 @@ model = dict(
         in_channels=96,
         feat_channels=96,
         stacked_convs=2,
-        anchor_generator=dict(strides=[8, 16, 32, 64]),
+        anchor_generator=dict(octave_base_scale=4, strides=[8, 16, 32, 64]),
     ),
 )
 custom_hooks = [

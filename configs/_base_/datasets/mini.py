@@ -9,7 +9,7 @@ caption_store = '{{$MMSLG_CAPTIONS:data/sample_scenes/captions.safetensors}}'
 class_names = '{{$MMSLG_CLASSES:person,car,bicycle}}'
 metainfo = dict(classes=tuple(class_names.split(',')))
 data_prefix = dict(img='visible/', ir='infrared/')
-scale = (320, 256)  # width, height in pixels; the aspect is kept
+scale = (512, 384)  # width, height in pixels; the aspect is kept
 
 train_pipeline = [
     dict(type='mmslg.LoadVisible'),
@@ -19,10 +19,10 @@ train_pipeline = [
         type='RandomResize',
         resize_type='mmdet.Resize',
         scale=scale,
-        ratio_range=(0.9, 1.4),
+        ratio_range=(0.8, 1.25),
         keep_ratio=True,
     ),
-    dict(type='mmdet.RandomCrop', crop_size=(320, 256), allow_negative_crop=True),
+    dict(type='mmdet.RandomCrop', crop_size=scale, allow_negative_crop=True),
     dict(type='mmdet.RandomFlip', prob=0.5),
     dict(type='mmslg.LoadCaptionEmbedding', store=caption_store),
     dict(type='mmslg.PackPairedInputs'),
@@ -36,7 +36,7 @@ test_pipeline = [
     dict(type='mmslg.PackPairedInputs'),
 ]
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=2,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),

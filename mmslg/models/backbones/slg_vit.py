@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from mmcv.ops import MultiScaleDeformableAttention
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -27,13 +28,14 @@ class SLGViT(BaseModule):
     """Frozen ViT with the Structure-Aware Adapter of arXiv:2601.02249, Section III-A.
 
     Up to the first injection nothing asks for a gradient, so no graph is built; behind it gradients flow
-    through the frozen blocks. At initialisation the output equals the bare frozen ViT's, since every adapter's ``gamma``
-    is zero.
+    through the frozen blocks. At initialisation the output equals the bare frozen ViT's, since every
+    adapter's ``gamma`` is zero.
 
     Args:
         trunk: Arguments of :class:`FrozenTrunk`: ``name``, ``checkpoint``, ``patch_size``, ...
         structure: Arguments of :class:`StructureEncoder`; ``out_dims`` is the width of the adapters.
-        interaction_indexes: Blocks after which structure is injected, ascending. None: four, evenly.
+        interaction_indexes: Blocks after which structure is injected, ascending. None: four, evenly
+            (as many as there are blocks, if fewer).
         num_heads: Heads of the deformable attention; must divide the adapters' width.
         num_points: Sampling points K per head and level.
         evolve_dims: Hidden width of the evolution MLP (Eq. 9).
@@ -66,7 +68,8 @@ class SLGViT(BaseModule):
         self.structure_encoder = StructureEncoder(**(structure or {}))
         depth = self.trunk.depth
         if interaction_indexes is None:
-            interaction_indexes = [depth * (i + 1) // 4 - 1 for i in range(4)]
+            stages = min(4, depth)
+            interaction_indexes = [depth * (i + 1) // stages - 1 for i in range(stages)]
         self.interaction_indexes = tuple(interaction_indexes)
         if sorted(set(self.interaction_indexes)) != list(self.interaction_indexes) or not all(
             0 <= i < depth for i in self.interaction_indexes

@@ -18,9 +18,9 @@ from mmslg.structures import BackboneOutput
 class SimpleFeaturePyramid(BaseModule):
     """One map of a plain ViT to the pyramid that a head wants, after arXiv:2203.16527.
 
-    Every level takes a 1x1 and a 3x3 convolution with layer norm. Finer levels pass transposed convolutions
-    in between, coarser ones a max pooling before. Departure: channels are reduced before a level is made
-    finer, not after, which costs a third.
+    Finer levels come from transposed convolutions, coarser ones from max pooling and a 1x1 convolution; a
+    3x3 convolution follows, layer norm behind each. Departure: the first transposed convolution goes to
+    ``out_channels`` at once, which saves a 1x1 convolution at the finest, costliest level.
 
     Args:
         in_channels: Channels of the backbone's map.
@@ -50,10 +50,14 @@ class SimpleFeaturePyramid(BaseModule):
                     f'out_strides must be in_stride={in_stride} times a power of two, got {stride}'
                 )
             layers: list[nn.Module] = [nn.MaxPool2d(2, 2, ceil_mode=True) for _ in range(int(octaves))]
-            layers += [nn.Conv2d(in_channels, out_channels, 1, bias=False), LayerNorm2d(out_channels)]
-            for _ in range(int(-octaves)):
-                layers += [nn.ConvTranspose2d(out_channels, out_channels, 2, 2), nn.GELU()]
+            if octaves >= 0:
+                layers.append(nn.Conv2d(in_channels, out_channels, 1, bias=False))
+            for i in range(int(-octaves)):
+                if i:
+                    layers += [LayerNorm2d(out_channels), nn.GELU()]
+                layers.append(nn.ConvTranspose2d(out_channels if i else in_channels, out_channels, 2, 2))
             layers += [
+                LayerNorm2d(out_channels),
                 nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
                 LayerNorm2d(out_channels),
             ]

@@ -45,6 +45,7 @@ def test_untrained_output_is_the_frozen_trunks(name, indexes):
 
 def test_default_is_four_stages_and_twelve_work():
     assert build(depth=12).interaction_indexes == (2, 5, 8, 11)
+    assert build(depth=2).interaction_indexes == (0, 1)
     backbone = build(depth=12, interaction_indexes=range(12))
     assert len(backbone.adapters) == 12
     assert backbone(pair()).maps[0].isfinite().all()
