@@ -22,7 +22,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     scope='mmslg',
     locations=['mmslg.engine'],
 )
-METRICS = Registry('metric', parent=engine.METRICS, scope='mmslg', locations=['mmslg.evaluation'])
+METRICS = Registry('metric', parent=engine.METRICS, scope='mmslg', locations=['mmslg.evaluation.metrics'])
 
 CAPTIONERS = Registry('captioner', scope='mmslg', locations=['mmslg.captions'])
 TEXT_ENCODERS = Registry('text encoder', scope='mmslg', locations=['mmslg.captions'])

@@ -58,5 +58,5 @@ def read_json(path: str | os.PathLike) -> Any:
         raise InputError(f'{path}: the file is empty')
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads
         raise InputError(f'{path}: not valid JSON ({error})') from None

@@ -56,3 +56,9 @@ def test_the_workers_traceback_is_left_out():
     )
     assert one_line(InputError(text)) == 'x.jpg: gone'
     assert isinstance(pickle.loads(pickle.dumps(InputError('x'))), ValueError)
+
+
+def test_a_number_too_long_for_python_is_bad_json(tmp_path):
+    (tmp_path / 'long.json').write_text('9' * 5000)
+    with pytest.raises(InputError, match=r'long\.json: not valid JSON'):
+        read_json(tmp_path / 'long.json')

@@ -1,0 +1,54 @@
+"""Evaluation in numpy alone; nothing of OpenMMLab is imported."""
+
+from mmslg.evaluation.functional.kaist_bbgt import BbGtObject, read_bbgt, read_bbgt_folder
+from mmslg.evaluation.functional.kaist_files import read_ground_truth
+from mmslg.evaluation.functional.kaist_ground_truth import GroundTruth
+from mmslg.evaluation.functional.kaist_json import parse_annotations
+from mmslg.evaluation.functional.kaist_names import image_key, time_of_day
+from mmslg.evaluation.functional.kaist_results import (
+    Detections,
+    make_detections,
+    read_detections,
+    round_rows,
+    write_detections,
+)
+from mmslg.evaluation.functional.miss_rate import (
+    PROTOCOLS,
+    SETTINGS,
+    SPLITS,
+    Curve,
+    check_names,
+    compute_miss_rates,
+)
+from mmslg.evaluation.functional.reports import (
+    describe_ground_truth,
+    find_notes,
+    format_table,
+    miss_rates_of,
+)
+
+__all__ = [
+    'PROTOCOLS',
+    'SETTINGS',
+    'SPLITS',
+    'BbGtObject',
+    'Curve',
+    'Detections',
+    'GroundTruth',
+    'check_names',
+    'compute_miss_rates',
+    'describe_ground_truth',
+    'find_notes',
+    'format_table',
+    'image_key',
+    'make_detections',
+    'miss_rates_of',
+    'parse_annotations',
+    'read_bbgt',
+    'read_bbgt_folder',
+    'read_detections',
+    'read_ground_truth',
+    'round_rows',
+    'time_of_day',
+    'write_detections',
+]
