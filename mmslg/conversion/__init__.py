@@ -1,0 +1,1 @@
+"""From downloaded datasets of pairs to COCO-form annotations; needs neither torch nor mmdet."""

@@ -1,0 +1,173 @@
+"""DroneVehicle: vehicles from above with oriented boxes, 640x512 inside a white border of 100 pixels."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from mmslg.conversion import quads
+from mmslg.conversion.base import DatasetReader
+from mmslg.conversion.layout import Box, Labels, Layout, Pair, common_folder, is_image, scan
+from mmslg.conversion.published import BORDER, DRONEVEHICLE_RENUMBERED
+from mmslg.conversion.voc import parse_voc
+from mmslg.errors import InputError
+
+SPLITS = ('train', 'val', 'test')
+_FOLDER = re.compile(r'(train|val|test)(img|imgr|label|labelr)', re.I)
+
+
+class DroneVehicleReader(DatasetReader):
+    """Reads ``{split}/{split}{img,imgr,label,labelr}``."""
+
+    name = 'dronevehicle'
+    classes = ('car', 'truck', 'freight-car', 'bus', 'van')
+    aliases = {
+        **dict.fromkeys(
+            ('feright car', 'feright_car', 'feright-car', 'feright', 'freight car', 'freight_car', 'freight'),
+            'freight-car',
+        ),
+        'truvk': 'truck',
+    }
+    known_strays = ('*',)
+
+    @property
+    def padded_size(self) -> tuple[int, int]:
+        """(width, height) of an image with its border."""
+        return self.size[0] + 2 * BORDER, self.size[1] + 2 * BORDER
+
+    def recognise(self, root: Path) -> Layout:
+        """Look at a folder; see the base class."""
+        found: dict[str, dict[str, dict[str, str]]] = {}
+        for path in scan(root):
+            folder, name = posixpath.split(path)
+            match = _FOLDER.fullmatch(posixpath.basename(folder))
+            is_label = match is not None and match[2].lower().startswith('label')
+            if match and (name.lower().endswith('.xml') if is_label else is_image(name)):
+                kinds = found.setdefault(match[1].lower(), {})
+                kinds.setdefault(match[2].lower(), {}).setdefault(posixpath.splitext(name)[0], path)
+        chosen = 'labelr' if self.options.labels == 'ir' else 'label'
+        if not any('label' in kinds or 'labelr' in kinds for kinds in found.values()):
+            raise InputError(
+                f'{root}: no folders trainimg, trainimgr, trainlabel, trainlabelr (or val..., test...) with '
+                'images and XML files, so this is no folder of DroneVehicle'
+            )
+        lacking = [split + chosen for split, kinds in found.items() if chosen not in kinds]
+        if lacking:
+            other = 'rgb' if chosen == 'labelr' else 'ir'
+            raise InputError(
+                f'{root}: no XML files in {", ".join(lacking)}; get them, or take the labels of the other '
+                f'images by --labels {other}'
+            )
+        labels_only = not any(k in kinds for kinds in found.values() for k in ('img', 'imgr'))
+        layout = Layout(
+            root, '', ('', ''), {}, 'ir' if chosen == 'labelr' else 'visible', {}, {}, labels_only
+        )
+        for split in (s for s in SPLITS if s in found):
+            self._add_split(layout, split, found[split], chosen)
+        pairs = [p for s in layout.splits.values() for p in s]
+        if not labels_only:
+            layout.prefixes = tuple(
+                common_folder(p for p in paths if p) if any(paths) else ''
+                for paths in ([_above(q.visible) for q in pairs], [_above(q.infrared) for q in pairs])
+            )
+        renumbered = [
+            s
+            for s, (first, _) in DRONEVEHICLE_RENUMBERED.items()
+            if s in layout.splits and min((_number(p) for p in layout.splits[s]), default=0) >= first
+        ]
+        numbering = f'renumbered ({", ".join(renumbered)})' if renumbered else 'official'
+        layout.description = (
+            f'DroneVehicle, splits {", ".join(layout.splits)}; {numbering} file numbers; labels drawn in the '
+            f'{"infrared" if chosen == "labelr" else "visible"} images'
+        )
+        layout.source = dict(layout='official', numbering=numbering, labels=chosen)
+        return layout
+
+    def _add_split(self, layout: Layout, split: str, kinds: dict, chosen: str) -> None:
+        visible, infrared, labels = (kinds.get(k, {}) for k in ('img', 'imgr', chosen))
+        if layout.labels_only:
+            visible = {s: f'{split}/{split}img/{s}.jpg' for s in labels}
+            infrared = {s: f'{split}/{split}imgr/{s}.jpg' for s in labels}
+        layout.splits[split] = [
+            Pair(f'{split}/{s}', visible.get(s), infrared.get(s), labels.get(s))
+            for s in sorted(set(visible) | set(infrared))
+        ]
+        for stem in sorted(set(labels) - set(visible) - set(infrared)):
+            layout.add_problem('orphan-label', labels[stem])
+
+    def read_labels(self, root: Path, pair: Pair) -> Labels:
+        """Read polygons, upright boxes as quadrangles, and count points; see the base class."""
+        voc = parse_voc(root / pair.label)
+        notes: Counter = Counter()
+        boxes = []
+        for item in voc.objects:
+            if item.shape == 'polygon':
+                boxes.append(Box(item.name, item.points))
+            elif item.shape == 'bndbox':
+                x1, y1, x2, y2 = item.points
+                boxes.append(Box(item.name, (x1, y1, x2, y1, x2, y2, x1, y2)))
+                notes['upright boxes (bndbox) taken as oriented ones'] += 1
+            else:
+                what = 'a point' if item.shape == 'point' else 'an object'
+                notes[f'dropped: {what} without a box'] += 1
+        if voc.filename and posixpath.splitext(voc.filename)[0] != posixpath.basename(pair.key):
+            notes['wrong <filename> in the XML, not used'] += 1
+        if voc.repaired:
+            notes['label files in another encoding than they claim'] += 1
+        return Labels(tuple(boxes), voc.size, notes)
+
+    def crop_of(self, labels: Labels, image_size: tuple[int, int] | None) -> tuple[int, int, int, int] | None:
+        """Return the content of an image of 840x712; see the base class."""
+        size = image_size or labels.size or self.padded_size
+        return (BORDER, BORDER, *self.size) if size == self.padded_size else None
+
+    def offset_of(self, labels: Labels, image_size: tuple[int, int] | None) -> tuple[int, int]:
+        """Return the border, also where the images were cropped but the XML still speaks of 840x712."""
+        cropped = image_size == self.size and labels.size == self.padded_size
+        return (BORDER, BORDER) if cropped or self.crop_of(labels, image_size) else (0, 0)
+
+    def annotation(self, box: Box, size: tuple[int, int], stats: Counter) -> dict | None:
+        """Turn a quadrangle into ``segmentation`` and its enclosing ``bbox``; see the base class."""
+        quad = np.reshape(np.asarray(box.points, float), (4, 2))
+        if quads.is_degenerate(quad):
+            stats['dropped: no area'] += 1
+            return None
+        if quads.crosses(quad, size):
+            inside = quads.clip(quad, size)
+            if inside is None:
+                stats['dropped: outside the content'] += 1
+                return None
+            policy = self.options.edge
+            done = dict(clip='clipped', keep='kept as they are', drop='dropped')[policy]
+            stats[f'{done}: across the edge of the content'] += 1
+            if policy == 'drop':
+                return None
+            quad = inside if policy == 'clip' else quad
+        polygon = [_tidy(v) for v in quad.ravel()]
+        bbox = [_tidy(v) for v in quads.enclosing(quad)]
+        return dict(bbox=bbox, area=_tidy(quads.area(quad)), segmentation=[polygon])
+
+
+def _tidy(value: float) -> int | float:
+    value = round(float(value), 3)
+    return int(value) if value == int(value) else value
+
+
+def _above(path: str | None) -> str | None:
+    """Return a path below which ``train/trainimg/`` of all splits can be told apart."""
+    if path is None:
+        return None
+    folder = posixpath.dirname(path)
+    parent, name = posixpath.split(folder)
+    split = _FOLDER.fullmatch(name)[1].lower()
+    top = posixpath.dirname(parent) if posixpath.basename(parent).lower() == split else parent
+    return f'{top}/x' if top else 'x'
+
+
+def _number(pair: Pair) -> int:
+    stem = posixpath.basename(pair.key)
+    return int(stem) if stem.isdigit() and len(stem) < 10 else 0

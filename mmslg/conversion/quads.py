@@ -1,0 +1,71 @@
+"""Oriented boxes as four corners, and what remains of them inside a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+MIN_VISIBLE = 1.0
+"""Smallest width, height (pixels) or area (pixels squared) of a box that counts as one."""
+
+
+def area(quad: np.ndarray) -> float:
+    """Return the area of a polygon ``(N, 2)``."""
+    x, y = quad[:, 0], quad[:, 1]
+    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
+
+
+def enclosing(quad: np.ndarray) -> tuple[float, float, float, float]:
+    """Return ``(x, y, w, h)`` of the upright box around a polygon ``(N, 2)``."""
+    low, high = quad.min(0), quad.max(0)
+    return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
+
+
+def crosses(quad: np.ndarray, size: Sequence[int]) -> bool:
+    """Whether a polygon leaves the frame ``(width, height)``."""
+    return bool((quad < 0).any() or (quad > np.asarray(size)).any())
+
+
+def is_degenerate(quad: np.ndarray) -> bool:
+    """Whether a polygon has no area to speak of."""
+    _, _, w, h = enclosing(quad)
+    return min(w, h) < MIN_VISIBLE or area(quad) < MIN_VISIBLE
+
+
+def clip(quad: np.ndarray, size: Sequence[int]) -> np.ndarray | None:
+    """Return the four corners of what a quadrangle covers inside the frame.
+
+    The exact intersection of a slanted box with a frame may have more than four corners; those that
+    contribute least area are given up, so the result lies inside the frame and inside the box.
+
+    Args:
+        quad: Corners ``(4, 2)`` in pixels; the convex hull counts.
+        size: (width, height) of the frame in pixels.
+
+    Returns:
+        Corners ``(4, 2)``, or None if less than a pixel is left.
+    """
+    width, height = size
+    frame = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
+    hull = cv2.convexHull(np.asarray(quad, np.float32))[:, 0]
+    if len(hull) < 3:
+        return None
+    covered, corners = cv2.intersectConvexConvex(hull, frame)
+    if covered < MIN_VISIBLE or corners is None:
+        return None
+    points = cv2.convexHull(corners.astype(np.float32))[:, 0].astype(float)
+    points = np.clip(points, 0, (width, height))
+    while len(points) > 4:
+        before, after = np.roll(points, 1, 0), np.roll(points, -1, 0)
+        losses = [area(np.stack(p)) for p in zip(before, points, after)]
+        points = np.delete(points, int(np.argmin(losses)), 0)
+    if len(points) < 3:
+        return None
+    if len(points) == 3:
+        longest = int(np.argmax(np.linalg.norm(np.roll(points, -1, 0) - points, axis=1)))
+        middle = (points[longest] + points[(longest + 1) % 3]) / 2
+        points = np.insert(points, longest + 1, middle, 0)
+    points = np.round(points, 3)
+    return None if is_degenerate(points) else points

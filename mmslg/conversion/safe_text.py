@@ -1,0 +1,106 @@
+"""Reading text files that nobody vouches for: bounded in size, decoded, every failure one line."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from pathlib import Path, PurePosixPath
+
+from mmslg.errors import InputError
+
+MAX_LABEL_BYTES = 4_000_000
+"""Largest annotation file of one image; the published ones stay below 100 kB."""
+MAX_COORDINATE = 100_000
+"""Largest coordinate in pixels that is still believed."""
+
+_NUMBER = re.compile(r'[+-]?(?:\d{1,12}(?:\.\d{0,12})?|\.\d{1,12})(?:[eE][+-]?\d{1,2})?')
+
+
+def shorten(text: object, length: int = 40) -> str:
+    """Return a printable form of ``text`` of bounded length, for messages."""
+    shown = ascii(text if isinstance(text, str) else str(text)[: 4 * length])
+    return shown if len(shown) <= length else shown[: length - 3] + '...'
+
+
+def read_bytes(path: str | os.PathLike, limit: int = MAX_LABEL_BYTES) -> bytes:
+    """Read a regular file of at most ``limit`` bytes.
+
+    Raises:
+        InputError: No such file, no regular file, empty, or too large.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f'{path}: no such file' if not path.exists() else f'{path}: not a regular file')
+    with open(path, 'rb') as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise InputError(
+            f'{path}: larger than {limit} bytes, which no annotation file is; get the file again'
+        )
+    if not data.strip():
+        raise InputError(f'{path}: the file is empty; get the file again')
+    return data
+
+
+def read_text(path: str | os.PathLike, limit: int = MAX_LABEL_BYTES) -> str:
+    """Read a text file in UTF-8, or UTF-16 with a byte order mark.
+
+    Raises:
+        InputError: As :func:`read_bytes`, or the bytes are no such text.
+    """
+    data = read_bytes(path, limit)
+    encoding = 'utf-16' if data[:2] in (b'\xff\xfe', b'\xfe\xff') else 'utf-8-sig'
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f'{path}: not {encoding.removesuffix("-sig").upper()} text at byte {error.start}'
+        ) from None
+    if '\0' in text:
+        raise InputError(f'{path}: holds NUL characters, so it is no text; get the file again')
+    return text
+
+
+def number(text: str | None, path: object, what: str, largest: float = MAX_COORDINATE) -> int | float:
+    """Return the number that ``text`` spells, as int where it is whole.
+
+    Raises:
+        InputError: Missing, no plain decimal number, not finite, or beyond ``largest``.
+    """
+    stripped = (text or '').strip()
+    if not _NUMBER.fullmatch(stripped):
+        raise InputError(f'{path}: {what} should be a number, got {shorten(stripped)}')
+    return check_number(float(stripped), path, what, largest)
+
+
+def check_number(value: object, path: object, what: str, largest: float = MAX_COORDINATE) -> int | float:
+    """Return ``value`` as int where it is whole, else as float.
+
+    Raises:
+        InputError: ``value`` is no number, not finite, or beyond ``largest``.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InputError(f'{path}: {what} should be a number, got {shorten(value)}')
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f'{path}: {what} is {value}, wanted a finite number')
+    if abs(value) > largest:
+        shown = f'{value:g}' if isinstance(value, float) else 'a huge number'
+        raise InputError(f'{path}: {what} is {shown}, wanted at most {largest:g} in magnitude')
+    return int(value) if value == int(value) else value
+
+
+def safe_name(name: object, path: object, what: str) -> str:
+    """Return a file name with ``/`` between folders that stays below its folder.
+
+    Raises:
+        InputError: ``name`` is no text, empty, absolute, climbs with ``..`` or holds control characters.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(f'{path}: {what} should be a file name, got {shorten(name)}')
+    posix = name.replace('\\', '/')
+    parts = PurePosixPath(posix).parts
+    bad = posix.startswith('/') or re.match(r'[A-Za-z]:', posix) or '..' in parts or not name.isprintable()
+    if bad or len(name) > 400:
+        raise InputError(f'{path}: {what} {shorten(name)} leads out of its folder or is no plain file name')
+    return str(PurePosixPath(posix))

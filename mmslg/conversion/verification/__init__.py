@@ -1,0 +1,1 @@
+"""Is a downloaded dataset complete, undamaged and fit to train on?"""

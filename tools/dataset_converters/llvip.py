@@ -1,0 +1,21 @@
+"""Convert a downloaded folder of LLVIP to COCO-form annotations of pairs.
+
+Writes annotations_<split>.json and manifest.json into ROOT, or into --out.
+
+Example:
+    python tools/dataset_converters/llvip.py data/llvip
+"""
+
+from __future__ import annotations
+
+from mmslg.conversion.command import convert_folder
+from mmslg.utils import cli
+
+
+def main() -> None:
+    """Convert the folder."""
+    convert_folder('llvip', __doc__)
+
+
+if __name__ == '__main__':
+    cli.run(main)
