@@ -15,6 +15,7 @@ model = dict(
         in_channels=96,
         feat_channels=96,
         stacked_convs=2,
+        norm_cfg=dict(type='GN', num_groups=8, requires_grad=True),
         anchor_generator=dict(octave_base_scale=4, strides=[8, 16, 32, 64]),
     ),
 )

@@ -109,6 +109,9 @@ TINY = [
     'model.neck.0.in_channels=24',
     'model.neck.1.in_channels=24',
     'model.test_cfg.score_thr=0.0',  # so that untrained models find something
+    'train_dataloader.dataset.pipeline.3.scale=(96,64)',
+    'val_dataloader.dataset.pipeline.2.scale=(96,64)',
+    'test_dataloader.dataset.pipeline.2.scale=(96,64)',
     *(f'{loader}_dataloader.num_workers=0' for loader in ('train', 'val', 'test')),
     *(f'{loader}_dataloader.persistent_workers=False' for loader in ('train', 'val', 'test')),
 ]

@@ -25,8 +25,6 @@ def load(name, pairs):
                 step['store'] = str(pairs / 'captions.safetensors')
             if step['type'] == 'mmdet.Resize':
                 step['scale'] = (320, 256)  # DINO wants 900 places to ask
-            if step['type'] == 'mmdet.RandomCrop':
-                step['crop_size'] = (96, 96)
     init_default_scope(cfg.default_scope)
     return cfg
 

@@ -47,7 +47,7 @@ def test_training_logs_what_it_does(trained):
     _, work_dir, process = trained
     assert (work_dir / 'iter_4.pth').is_file() and (work_dir / 'last_checkpoint').is_file()
     log = process.stdout + process.stderr
-    assert 'effective batch 2 = 2 a process x 1 processes x 1 accumulated; learning rates 0.001' in log
+    assert 'effective batch 2 = 2 a process x 1 processes x 1 accumulated; learning rates 0.0015' in log
     assert 'boxes drawn in: ir' in log
     scalars = next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()
     assert any('coco/bbox_mAP_50' in json.loads(line) for line in scalars)
@@ -189,13 +189,9 @@ def test_bad_models_are_one_line_and_exit_code_1(run_tool, pairs, tmp_path):
     def without(step):
         return train(run_tool, pairs, tmp_path / 'run', *step)
 
+    scale = 'train_dataloader.dataset.pipeline.3.scale=(75,50)'
     failed(
-        without(
-            [
-                'model.data_preprocessor.pad_size_divisor=1',
-                'train_dataloader.dataset.pipeline.4.crop_size=(50,60)',
-            ]
-        ),
+        without(['model.data_preprocessor.pad_size_divisor=1', scale]),
         'not divisible by the stride 32; set pad_size_divisor=32',
     )
     failed(
@@ -239,7 +235,7 @@ def test_two_processes_train_one_model(run_tool, pairs, tmp_path):
     )  # fmt: skip
     log = process.stdout + process.stderr
     assert process.returncode == 0, log[-3000:]
-    assert 'effective batch 4 = 2 a process x 2 processes x 1 accumulated; learning rates 0.001' in log
+    assert 'effective batch 4 = 2 a process x 2 processes x 1 accumulated; learning rates 0.0015' in log
     assert 'no GPU here: gloo in the place of nccl' in log or torch.cuda.is_available()
     first, second = (torch.load(tmp_path / f'rank{r}.pth') for r in (0, 1))
     assert first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)

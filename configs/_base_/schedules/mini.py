@@ -2,13 +2,13 @@
 # MMSLG_ITERS in the environment sets how many.
 _base_ = '../default_runtime.py'
 
-max_iters = int('{{$MMSLG_ITERS:800}}')
+max_iters = int('{{$MMSLG_ITERS:1000}}')
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmslg.LayerDecayOptimWrapperConstructor',
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=1.5e-3, weight_decay=0.05),
     paramwise_cfg=dict(decay_rate=1.0),  # from scratch, every adapter learns at the full rate
-    clip_grad=dict(max_norm=5.0, norm_type=2),
+    clip_grad=dict(max_norm=35.0, norm_type=2),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=max(max_iters // 16, 1)),
