@@ -52,13 +52,13 @@ def test_the_walk_through_your_own_data_runs_as_printed(run_tool, tmp_path):
     folder, out = tmp_path / 'pairs', tmp_path / 'work_dirs'
     for split in ('train', 'test'):
         write_pairs(folder, 3, split=split)
-    env = {'MMSLG_ITERS': '1000'}
+    env = {'MMSLG_ITERS': '800'}
     ran = []
     for line in block.splitlines():
         line = line.strip()
         if not line or line.startswith('source'):
             continue
-        line = line.replace('DIR', str(folder)).replace('work_dirs', str(out)).replace('iter_1000', 'iter_2')
+        line = line.replace('DIR', str(folder)).replace('work_dirs', str(out)).replace('iter_800', 'iter_2')
         if line.startswith('export'):
             env |= dict(word.split('=', 1) for word in shlex.split(line)[1:]) | {'MMSLG_ITERS': '2'}
             continue

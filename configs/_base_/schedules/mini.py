@@ -2,7 +2,7 @@
 # MMSLG_ITERS in the environment sets how many.
 _base_ = '../default_runtime.py'
 
-max_iters = int('{{$MMSLG_ITERS:1000}}')
+max_iters = int('{{$MMSLG_ITERS:800}}')
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmslg.LayerDecayOptimWrapperConstructor',
