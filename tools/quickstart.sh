@@ -91,8 +91,20 @@ step "3/6 captions"
 "$PYTHON" tools/captions/encode.py "$WORK_DIR/captions.jsonl" --encoder hashed --out "$WORK_DIR/captions.safetensors"
 
 step "4/6 training"
-MMSLG_CLASSES=$("$PYTHON" -c "import json, sys; print(','.join(c['name'] for c in json.load(open(sys.argv[1]))['categories']))" "$DATA/annotations_train.json")
-export MMSLG_CAPTIONS=$WORK_DIR/captions.safetensors MMSLG_CLASSES
+# The classes as the annotations order them, and a scale that fits the pairs: large ones in smaller batches.
+read -r MMSLG_SCALE MMSLG_BATCH MMSLG_CLASSES < <("$PYTHON" - "$MMSLG_TRAIN" << 'END'
+import json
+import sys
+
+with open(sys.argv[1], encoding='utf-8') as file:
+    data = json.load(file)
+areas = sorted(image['width'] * image['height'] for image in data['images'])
+large = areas[len(areas) // 2] > 1.5 * 320 * 256
+print('512x384 2' if large else '320x256 4', ','.join(category['name'] for category in data['categories']))
+END
+)
+echo "classes $MMSLG_CLASSES; pairs scaled to $MMSLG_SCALE, $MMSLG_BATCH in a batch"
+export MMSLG_CAPTIONS=$WORK_DIR/captions.safetensors MMSLG_CLASSES MMSLG_SCALE MMSLG_BATCH
 "$PYTHON" tools/train.py configs/slgnet_mini.py --work-dir "$WORK_DIR/train" --resume
 
 step "5/6 test"

@@ -47,7 +47,7 @@ def test_training_logs_what_it_does(trained):
     _, work_dir, process = trained
     assert (work_dir / 'iter_4.pth').is_file() and (work_dir / 'last_checkpoint').is_file()
     log = process.stdout + process.stderr
-    assert 'effective batch 2 = 2 a process x 1 processes x 1 accumulated; learning rates 0.0015' in log
+    assert 'effective batch 4 = 4 a process x 1 processes x 1 accumulated; learning rates 0.0015' in log
     assert 'boxes drawn in: ir' in log
     scalars = next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()
     assert any('coco/bbox_mAP_50' in json.loads(line) for line in scalars)

@@ -1,7 +1,8 @@
 # A small dataset in one folder: visible/, infrared/, annotations_{train,test}.json, captions.safetensors.
 # tools/make_sample_scenes.py writes one; your own pairs take the same form.
 # The environment may name others: MMSLG_DATA the folder, MMSLG_TRAIN and MMSLG_TEST the annotation files,
-# MMSLG_CAPTIONS the caption store, MMSLG_CLASSES the classes in the order of the annotation files.
+# MMSLG_CAPTIONS the caption store, MMSLG_CLASSES the classes in the order of the annotation files, MMSLG_SCALE
+# the size that pairs are scaled to, MMSLG_BATCH how many make a batch. Small objects want 512x384, batch 2.
 data_root = '{{$MMSLG_DATA:data/sample_scenes}}/'
 train_annotations = '{{$MMSLG_TRAIN:annotations_train.json}}'
 test_annotations = '{{$MMSLG_TEST:annotations_test.json}}'
@@ -9,7 +10,8 @@ caption_store = '{{$MMSLG_CAPTIONS:data/sample_scenes/captions.safetensors}}'
 class_names = '{{$MMSLG_CLASSES:person,car,bicycle}}'
 metainfo = dict(classes=tuple(class_names.split(',')))
 data_prefix = dict(img='visible/', ir='infrared/')
-scale = (512, 384)  # width, height in pixels; the aspect is kept
+scale_text = '{{$MMSLG_SCALE:320x256}}'
+scale = tuple(int(side) for side in scale_text.split('x'))  # width, height in pixels; the aspect is kept
 
 train_pipeline = [
     dict(type='mmslg.LoadVisible'),
@@ -29,7 +31,7 @@ test_pipeline = [
     dict(type='mmslg.PackPairedInputs'),
 ]
 train_dataloader = dict(
-    batch_size=2,
+    batch_size=int('{{$MMSLG_BATCH:4}}'),
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
