@@ -1,8 +1,9 @@
 # A small dataset in one folder: visible/, infrared/, annotations_{train,test}.json, captions.safetensors.
 # tools/make_sample_scenes.py writes one; your own pairs take the same form.
 # The environment may name others: MMSLG_DATA the folder, MMSLG_TRAIN and MMSLG_TEST the annotation files,
-# MMSLG_CAPTIONS the caption store, MMSLG_CLASSES the classes in the order of the annotation files, MMSLG_SCALE
-# the size that pairs are scaled to, MMSLG_BATCH how many make a batch. Small objects want 512x384, batch 2.
+# MMSLG_CAPTIONS the caption store, MMSLG_CLASSES the classes in the order of the annotation files,
+# MMSLG_SCALE the size that pairs are scaled to, MMSLG_BATCH how many make a batch. Small objects in larger
+# images want 512x384 and a batch of 2.
 data_root = '{{$MMSLG_DATA:data/sample_scenes}}/'
 train_annotations = '{{$MMSLG_TRAIN:annotations_train.json}}'
 test_annotations = '{{$MMSLG_TEST:annotations_test.json}}'
