@@ -1,5 +1,6 @@
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,25 @@ def run_tool():
         return subprocess.run(command, cwd=cwd, env=full_env, capture_output=True, text=True, timeout=timeout)
 
     return run
+
+
+def run_analysis(name, *args):
+    """Run a tool of tools/analysis as a user would; return the finished process."""
+    return subprocess.run(
+        [sys.executable, ROOT / 'tools' / 'analysis' / name, *map(str, args)],
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def run_here(name, monkeypatch, *args):
+    """Run a tool in this process, which spares the imports; return its exit code."""
+    tool = str(ROOT / 'tools' / 'analysis' / name)
+    monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(tool, run_name='__main__')
+    return caught.value.code
 
 
 def write_pairs(folder, num=4, size=(96, 64), classes=('person', 'car', 'bicycle'), split='train'):

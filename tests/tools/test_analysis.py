@@ -1,14 +1,13 @@
 import json
-import os
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from conftest import run_analysis as run_tool
+from conftest import run_here
 
 from mmslg.apis.launch import read_config
 from mmslg.apis.profiling import build_detector, check_gradients, count_parameters, find_parts, toy_batch
@@ -88,24 +87,6 @@ def config(tmp_path_factory):
     config = root / 'slgnet_tiny.py'
     config.write_text(CONFIG.format(base=str(MINI), root=str(root)))
     return config
-
-
-def run_tool(name, *args):
-    return subprocess.run(
-        [sys.executable, ROOT / 'tools' / 'analysis' / name, *map(str, args)],
-        env={**os.environ, 'PYTHONPATH': str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-
-
-def run_here(name, monkeypatch, *args):
-    """Run a tool in this process, which spares the imports; return its exit code."""
-    tool = str(ROOT / 'tools' / 'analysis' / name)
-    monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
-    with pytest.raises(SystemExit) as caught:
-        runpy.run_path(tool, run_name='__main__')
-    return caught.value.code
 
 
 def tool_module(name):

@@ -1,32 +1,12 @@
 import json
-import os
-import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import pytest
+from conftest import run_analysis as run_tool
+from conftest import run_here
 
 ROOT = Path(__file__).parents[2]
-
-
-def run_tool(name, *args):
-    return subprocess.run(
-        [sys.executable, ROOT / 'tools' / 'analysis' / name, *map(str, args)],
-        env={**os.environ, 'PYTHONPATH': str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-
-
-def run_here(name, monkeypatch, *args):
-    """Run a tool in this process, which spares the imports; return its exit code."""
-    tool = str(ROOT / 'tools' / 'analysis' / name)
-    monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
-    with pytest.raises(SystemExit) as caught:
-        runpy.run_path(tool, run_name='__main__')
-    return caught.value.code
 
 
 @pytest.fixture
