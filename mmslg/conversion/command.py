@@ -7,7 +7,6 @@ import signal
 import sys
 from pathlib import Path
 
-from mmslg.captions.progress import Progress
 from mmslg.conversion import readers
 from mmslg.conversion.base import EDGE_POLICIES, LABEL_CHOICES, Options
 from mmslg.conversion.build import Split, build
@@ -15,6 +14,7 @@ from mmslg.conversion.layout import Layout, plural
 from mmslg.conversion.output import source_version, write_outputs
 from mmslg.conversion.published import PAIRS
 from mmslg.errors import InputError
+from mmslg.utils.progress import Progress
 
 EXAMPLES = 3
 

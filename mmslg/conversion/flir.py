@@ -10,8 +10,8 @@ from mmslg.conversion import flir_coco
 from mmslg.conversion.base import DatasetReader, read_voc_boxes
 from mmslg.conversion.layout import Labels, Layout, Pair, common_folder, is_image, scan
 from mmslg.conversion.published import FLIR_FIRST_TEST, FLIR_TIMES
-from mmslg.conversion.safe_text import read_text, shorten
 from mmslg.errors import InputError
+from mmslg.utils.safe_text import read_text, shorten
 
 _FILE = re.compile(r'(FLIR_\d{1,6})([^/]*)\.(\w+)', re.I)
 _VISIBLE_FOLDERS = {'vis', 'visible', 'rgb', 'vi', 'visible_images', 'rgb_images'}

@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 from mmslg.conversion.layout import Box, Labels, Layout, Pair, is_image
-from mmslg.conversion.safe_text import check_number, read_text, safe_name, shorten
 from mmslg.errors import InputError
+from mmslg.utils.safe_text import check_number, read_text, safe_name, shorten
 
 MAX_BYTES = 200_000_000
 _FIELDS = ('file_name_lwir', 'file_name_ir')

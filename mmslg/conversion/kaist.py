@@ -7,12 +7,12 @@ from pathlib import Path
 
 from mmslg.conversion import kaist_files
 from mmslg.conversion.base import DatasetReader
-from mmslg.conversion.bbgt import parse_bbgt
 from mmslg.conversion.kaist_files import Frame, LabelSet
 from mmslg.conversion.layout import Box, Labels, Layout, Pair, common_folder, scan
 from mmslg.conversion.published import KAIST_TRAIN_LISTS
 from mmslg.conversion.voc import parse_voc
 from mmslg.errors import InputError
+from mmslg.utils.bbgt import read_bbgt
 
 NIGHT_SETS = (3, 4, 5, 9, 10, 11)
 FIRST_TEST_SET = 6
@@ -131,7 +131,7 @@ class KaistReader(DatasetReader):
         boxes = []
         size = None
         if path.suffix.lower() == '.txt':
-            for item in parse_bbgt(path):
+            for item in read_bbgt(path):
                 boxes.append(_box(item.label, item.bbox, item.occlusion, item.ignore))
         else:
             voc = parse_voc(path)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmslg.conversion.layout import is_image
-from mmslg.conversion.safe_text import read_text, shorten
 from mmslg.errors import InputError
+from mmslg.utils.safe_text import read_text, shorten
 
 _FRAME = re.compile(
     r'(?P<folder>(?:[^/]+/)*?)(?P<set>set\d\d)[/_](?P<video>V\d{3})[/_]'

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 from xml.parsers import expat
 
-from mmslg.conversion.safe_text import number, read_bytes, shorten
 from mmslg.errors import InputError
+from mmslg.utils.safe_text import number, read_bytes, shorten
 
 MAX_ELEMENTS = 100_000
 MAX_DEPTH = 32

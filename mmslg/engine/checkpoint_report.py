@@ -2,13 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
+from torch import Tensor, nn
 
 from mmslg.errors import InputError
 from mmslg.registry import HOOKS
+
+
+@dataclass(frozen=True)
+class KeyMatch:
+    """How the tensors of a checkpoint fit a model, by name.
+
+    Args:
+        matched: In both, of one shape.
+        missing: In the model alone.
+        reshaped: In both, of two shapes.
+        unexpected: In the checkpoint alone.
+    """
+
+    matched: list[str]
+    missing: list[str]
+    reshaped: list[str]
+    unexpected: list[str]
+
+    def __str__(self) -> str:
+        total = len(self.matched) + len(self.missing) + len(self.reshaped)
+        return (
+            f'{len(self.matched)} of {total} tensors match, {len(self.missing)} missing'
+            f'{_named(self.missing)}, {len(self.reshaped)} of another shape{_named(self.reshaped)}, '
+            f'{len(self.unexpected)} unexpected{_named(self.unexpected)}'
+        )
+
+
+def match_keys(model: nn.Module, checkpoint: dict) -> tuple[KeyMatch, dict[str, Tensor]]:
+    """Compare a checkpoint with a model; return the match and the checkpoint's tensors by name."""
+    state = checkpoint.get('state_dict', checkpoint)
+    state = {key.removeprefix('module.'): value for key, value in state.items()}
+    own = model.state_dict()
+    match = KeyMatch(
+        matched=[k for k in own if k in state and state[k].shape == own[k].shape],
+        missing=[k for k in own if k not in state],
+        reshaped=[k for k in own if k in state and state[k].shape != own[k].shape],
+        unexpected=[k for k in state if k not in own],
+    )
+    return match, state
 
 
 def _named(keys: list[str]) -> str:
@@ -30,23 +72,12 @@ class CheckpointReportHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Compare names and shapes; called by the runner before it copies the weights."""
-        state = checkpoint.get('state_dict', checkpoint)
-        state = {key.removeprefix('module.'): value for key, value in state.items()}
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        own = model.state_dict()
-        matched = [k for k in own if k in state and state[k].shape == own[k].shape]
-        reshaped = [k for k in own if k in state and state[k].shape != own[k].shape]
-        missing = [k for k in own if k not in state]
-        unexpected = [k for k in state if k not in own]
+        match, _ = match_keys(model, checkpoint)
         source = runner._load_from or 'the checkpoint'
-        report = (
-            f'{len(matched)} of {len(own)} tensors match, {len(missing)} missing{_named(missing)}, '
-            f'{len(reshaped)} of another shape{_named(reshaped)}, '
-            f'{len(unexpected)} unexpected{_named(unexpected)}'
-        )
-        if not matched:
-            raise InputError(f'{source}: no key of the checkpoint matches the model: {report}')
+        if not match.matched:
+            raise InputError(f'{source}: no key of the checkpoint matches the model: {match}')
         fine_tuning = isinstance(runner._train_loop, BaseLoop) and not runner._resume
-        if (missing or reshaped) and not fine_tuning:
-            raise InputError(f'{source}: the checkpoint does not fit the config: {report}')
-        print_log(f'checkpoint {source}: {report}', 'current')
+        if (match.missing or match.reshaped) and not fine_tuning:
+            raise InputError(f'{source}: the checkpoint does not fit the config: {match}')
+        print_log(f'checkpoint {source}: {match}', 'current')

@@ -13,10 +13,10 @@ from mmslg.captions.base import Captioner
 from mmslg.captions.generation import generate_captions
 from mmslg.captions.hashed import HashedTextEncoder
 from mmslg.captions.pairs import read_pairs
-from mmslg.captions.progress import Progress
 from mmslg.captions.schema import StructuredCaption, read_captions
 from mmslg.captions.store import CaptionStore
 from mmslg.errors import InputError
+from mmslg.utils.progress import Progress
 
 ROOT = Path(__file__).parents[2]
 CAPTION = StructuredCaption('clear daylight', 'highway', 'few pedestrians', 'thermal crossover')
@@ -177,7 +177,7 @@ def test_missing_folder_and_two_meanings_of_a_name_are_refused(data):
 
 def test_progress_shows_rate_and_time_left(capsys, monkeypatch):
     clock = iter([0.0, 10.0, 12.0, 20.0])
-    monkeypatch.setattr('mmslg.captions.progress.time.monotonic', lambda: next(clock))
+    monkeypatch.setattr('mmslg.utils.progress.time.monotonic', lambda: next(clock))
     progress = Progress(40, 'pairs')
     progress.update(20)
     progress.update(24)  # 2 s after the last report: too soon

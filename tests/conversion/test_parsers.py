@@ -1,10 +1,10 @@
 import pytest
 from conversion.folders import BOMB, voc
 
-from mmslg.conversion.bbgt import parse_bbgt
-from mmslg.conversion.safe_text import safe_name
 from mmslg.conversion.voc import parse_voc
 from mmslg.errors import InputError
+from mmslg.utils.bbgt import read_bbgt
+from mmslg.utils.safe_text import safe_name
 
 
 @pytest.fixture
@@ -82,10 +82,10 @@ def test_a_folder_is_no_file(tmp_path):
 
 def test_bbgt_lines(file):
     path = file('% bbGt version=3\r\nperson 505 212 20 50 2 0 0 0 0 0 0\nperson? 1.5 2 3 4 0 1 1 1 1 1 0\n\n')
-    first, second = parse_bbgt(path)
+    first, second = read_bbgt(path)
     assert (first.label, first.bbox, first.occlusion, first.ignore) == ('person', (505, 212, 20, 50), 2, 0)
     assert (second.label, second.bbox, second.ignore) == ('person?', (1.5, 2, 3, 4), 1)
-    assert parse_bbgt(file('% bbGt version=3\n')) == ()
+    assert read_bbgt(file('% bbGt version=3\n')) == ()
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_bbgt_lines(file):
 def test_unusable_bbgt_is_one_line_that_names_the_file(file, content, message):
     path = file(content)
     with pytest.raises(InputError, match=message) as caught:
-        parse_bbgt(path)
+        read_bbgt(path)
     assert str(path) in str(caught.value) and '\n' not in str(caught.value)
 
 

@@ -28,10 +28,10 @@ from mmslg.apis.timing import (
     spread,
     trunk_variant,
 )
-from mmslg.captions.progress import Progress
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
+from mmslg.utils.progress import Progress
 
 
 def positive(text: str) -> int:

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from mmslg.apis.launch import add_analysis_arguments, read_config
-from mmslg.captions.progress import Progress
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
+from mmslg.utils.progress import Progress
 from mmslg.visualization.pairs import (
     add_legend,
     add_lines,

@@ -10,10 +10,11 @@ from mmengine.runner.checkpoint import _load_checkpoint
 
 from mmslg.apis.launch import add_analysis_arguments, checked_checkpoint, read_config
 from mmslg.apis.profiling import build_detector
-from mmslg.captions.progress import Progress
+from mmslg.engine.checkpoint_report import match_keys
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
+from mmslg.utils.progress import Progress
 from mmslg.visualization.pairs import add_legend, class_colour, draw_boxes, side_by_side, to_polygons
 from mmslg.visualization.samples import (
     SPLITS,
@@ -47,16 +48,10 @@ def load_weights(model: torch.nn.Module, path: str) -> None:
         InputError: The checkpoint cannot be read safely, or lacks a tensor of the model.
     """
     checkpoint = _load_checkpoint(checked_checkpoint(path), map_location='cpu')
-    state = checkpoint.get('state_dict', checkpoint)
-    state = {key.removeprefix('module.'): value for key, value in state.items()}
-    own = model.state_dict()
-    absent = [k for k in own if k not in state or state[k].shape != own[k].shape]
-    if absent:
-        raise InputError(
-            f'{path}: the checkpoint does not fit the config: {len(absent)} of {len(own)} tensors are '
-            f'missing or of another shape, such as {absent[0]}'
-        )
-    model.load_state_dict({k: state[k] for k in own})
+    match, state = match_keys(model, checkpoint)
+    if match.missing or match.reshaped:
+        raise InputError(f'{path}: the checkpoint does not fit the config: {match}')
+    model.load_state_dict({name: state[name] for name in match.matched})
 
 
 def draw_result(

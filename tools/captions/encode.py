@@ -11,10 +11,10 @@ import argparse
 from pathlib import Path
 
 from mmslg.captions.base import build_text_encoder
-from mmslg.captions.progress import Progress
 from mmslg.captions.schema import read_captions
 from mmslg.captions.store import CaptionStore, write_store
 from mmslg.utils import cli
+from mmslg.utils.progress import Progress
 
 
 def parse_args() -> argparse.Namespace:

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from mmslg.captions.base import build_captioner
 from mmslg.captions.generation import generate_captions
 from mmslg.captions.pairs import read_pairs
-from mmslg.captions.progress import Progress
 from mmslg.captions.schema import COMPONENTS, CaptionRecord
 from mmslg.utils import cli
+from mmslg.utils.progress import Progress
 
 TABLE_ROWS = 12
 

@@ -7,7 +7,6 @@ import os
 import sys
 from pathlib import Path
 
-from mmslg.captions.progress import Progress
 from mmslg.conversion.command import add_options, options_of
 from mmslg.conversion.layout import plural
 from mmslg.conversion.readers import READERS, make_reader
@@ -15,6 +14,7 @@ from mmslg.conversion.verification import report
 from mmslg.conversion.verification.checks import run_checks
 from mmslg.conversion.verification.inspect import inspect_layout
 from mmslg.errors import InputError
+from mmslg.utils.progress import Progress
 
 
 def parse_args(description: str | None, argv: list[str] | None = None) -> argparse.Namespace:

@@ -18,9 +18,9 @@ from mmslg.conversion.base import DatasetReader, Options
 from mmslg.conversion.image_files import probe_image
 from mmslg.conversion.layout import Layout, Pair
 from mmslg.conversion.readers import make_reader
-from mmslg.conversion.safe_text import shorten
 from mmslg.conversion.verification.shift import Shift, estimate_shift
 from mmslg.errors import InputError
+from mmslg.utils.safe_text import shorten
 
 MIN_COLOUR = 0.6
 """Deviation of colour differences below which an image counts as grey; infrared images stay below."""

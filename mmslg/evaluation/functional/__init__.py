@@ -1,6 +1,6 @@
 """Evaluation in numpy alone; nothing of OpenMMLab is imported."""
 
-from mmslg.evaluation.functional.kaist_bbgt import BbGtObject, read_bbgt, read_bbgt_folder
+from mmslg.evaluation.functional.kaist_bbgt import read_bbgt_folder
 from mmslg.evaluation.functional.kaist_files import read_ground_truth
 from mmslg.evaluation.functional.kaist_ground_truth import GroundTruth
 from mmslg.evaluation.functional.kaist_json import parse_annotations
@@ -31,7 +31,6 @@ __all__ = [
     'PROTOCOLS',
     'SETTINGS',
     'SPLITS',
-    'BbGtObject',
     'Curve',
     'Detections',
     'GroundTruth',
@@ -44,7 +43,6 @@ __all__ = [
     'make_detections',
     'miss_rates_of',
     'parse_annotations',
-    'read_bbgt',
     'read_bbgt_folder',
     'read_detections',
     'read_ground_truth',

@@ -6,23 +6,32 @@ import os
 import re
 from dataclasses import dataclass
 
-from mmslg.conversion.safe_text import number, read_text, shorten
 from mmslg.errors import InputError
+from mmslg.utils.safe_text import number, read_text, shorten
 
 _FIELDS = ('x', 'y', 'w', 'h', 'occ', 'bbv x', 'bbv y', 'bbv w', 'bbv h', 'ign', 'ang')
 
 
 @dataclass(frozen=True)
 class BbgtObject:
-    """One line: label, ``(x, y, w, h)`` in pixels as spelled, occlusion 0-2, ignore flag 0-1."""
+    """One line of a file.
+
+    Args:
+        label: ``person``, ``people``, ``person?``, ``cyclist`` or another.
+        bbox: x, y, width, height in pixels, as spelled.
+        occlusion: 0 none, 1 partial, 2 heavy.
+        ignore: The file's own flag, 0 or 1.
+        angle: Degrees; 0 in all of KAIST.
+    """
 
     label: str
     bbox: tuple[int | float, int | float, int | float, int | float]
     occlusion: int
     ignore: int
+    angle: int | float
 
 
-def parse_bbgt(path: str | os.PathLike) -> tuple[BbgtObject, ...]:
+def read_bbgt(path: str | os.PathLike) -> tuple[BbgtObject, ...]:
     """Read a bbGt file; a header alone means an image without objects.
 
     Raises:
@@ -50,4 +59,4 @@ def _object(path: object, line_number: int, line: str) -> BbgtObject:
         )
     if len(label) > 60 or not label.isprintable():
         raise InputError(f'{path}: line {line_number} has no plain label, got {shorten(label)}')
-    return BbgtObject(label, tuple(values[:4]), int(values[4]), int(values[9]))
+    return BbgtObject(label, tuple(values[:4]), int(values[4]), int(values[9]), values[10])
