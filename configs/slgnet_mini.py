@@ -19,8 +19,3 @@ model = dict(
         anchor_generator=dict(octave_base_scale=4, strides=[8, 16, 32, 64]),
     ),
 )
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.002, gamma=200),
-]
-randomness = dict(seed=0)

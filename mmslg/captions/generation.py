@@ -73,7 +73,7 @@ def caption_pair(pair: ImagePair, captioner: Captioner, name: str) -> CaptionRec
     Raises:
         InputError: An image cannot be read or captioned; the message names it.
     """
-    visible, infrared = read_visible(pair.visible), read_infrared(pair.infrared)
+    visible, infrared = read_visible(pair.visible, pair.crop), read_infrared(pair.infrared, pair.crop)
     return CaptionRecord(pair.key, captioner.caption(visible, infrared), name, captioner.version)
 
 

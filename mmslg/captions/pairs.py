@@ -24,24 +24,61 @@ class ImagePair:
         key: Key of the image, its ``file_name`` in the annotations.
         visible: Visible image.
         infrared: Infrared image.
+        crop: x, y, width, height in pixels of what counts of both files; None is all of them.
     """
 
     key: str
     visible: Path
     infrared: Path
+    crop: tuple[int, int, int, int] | None = None
+
+
+def default_folders(data: dict) -> dict[str, str]:
+    """Return the folders of the images, relative to the dataset's root, as an annotation file names them.
+
+    Returns:
+        ``img`` and ``ir``: ``info.data_prefix``, which the converters write, else visible/ and infrared/.
+    """
+    info = data.get('info')
+    prefix = info.get('data_prefix') if isinstance(info, dict) else None
+    prefix = prefix if isinstance(prefix, dict) else {}
+    return dict(img=str(prefix.get('img', 'visible/')), ir=str(prefix.get('ir', 'infrared/')))
+
+
+def infrared_name(image: dict) -> str:
+    """Return the file name of an image's infrared partner."""
+    return next((image[field] for field in INFRARED_FIELDS if image.get(field)), image['file_name'])
+
+
+def crop_of(image: dict) -> tuple[int, int, int, int] | None:
+    """Return what counts of an image's files, as ``crop`` says.
+
+    Raises:
+        InputError: It is not four whole numbers x, y, width, height that make sense.
+    """
+    crop = image.get('crop')
+    if crop is None:
+        return None
+    whole = isinstance(crop, (list, tuple)) and len(crop) == 4 and all(type(v) is int for v in crop)
+    if not whole or min(crop[:2]) < 0 or min(crop[2:]) < 1:
+        raise InputError(f'{image.get("file_name")}: crop={crop!r} should be x, y, width, height in pixels')
+    return tuple(crop)
 
 
 def read_pairs(
     annotations: Iterable[str | os.PathLike],
     visible: str | os.PathLike | None = None,
     infrared: str | os.PathLike | None = None,
+    root: str | os.PathLike | None = None,
 ) -> list[ImagePair]:
     """List the pairs of one or more COCO-form annotation files.
 
     Args:
         annotations: JSON files whose ``images`` have a ``file_name`` and perhaps one of ``INFRARED_FIELDS``.
-        visible: Folder of the visible images; None is ``visible/`` beside each annotation file.
-        infrared: Folder of the infrared images; None is ``infrared/`` beside each annotation file.
+        visible: Folder of the visible images; None is the one that the annotation file names below
+            ``root``, see :func:`default_folders`.
+        infrared: Folder of the infrared images, likewise.
+        root: Folder of the dataset; None is where each annotation file lies.
 
     Returns:
         Pairs in the order of the files. A pair that several files share comes once.
@@ -51,10 +88,14 @@ def read_pairs(
     """
     pairs: dict[str, ImagePair] = {}
     for path in map(Path, annotations):
+        data = _read(path)
+        base = path.parent if root is None else Path(root)
+        named = default_folders(data)
         folders = [
-            _folder(chosen, path, name) for chosen, name in ((visible, 'visible'), (infrared, 'infrared'))
+            _folder(chosen, base / named[key], what)
+            for chosen, key, what in ((visible, 'img', 'visible'), (infrared, 'ir', 'infrared'))
         ]
-        for number, image in enumerate(_images(path)):
+        for number, image in enumerate(data['images']):
             pair = _pair(path, number, image, *folders)
             if pairs.setdefault(pair.key, pair) != pair:
                 raise InputError(
@@ -66,18 +107,20 @@ def read_pairs(
     return list(pairs.values())
 
 
-def _images(path: Path) -> list[Any]:
+def _read(path: Path) -> dict:
     data = read_json(path)
-    images = data.get('images') if isinstance(data, dict) else None
-    if not isinstance(images, list):
+    if not isinstance(data, dict) or not isinstance(data.get('images'), list):
         raise InputError(f"{path}: wanted COCO-form annotations with a list 'images'")
-    return images
+    return data
 
 
-def _folder(chosen: str | os.PathLike | None, annotations: Path, name: str) -> Path:
-    folder = annotations.parent / name if chosen is None else Path(chosen)
-    if annotations.is_file() and not folder.is_dir():
-        raise InputError(f'{folder}: no such folder, wanted the {name} images; name it with --{name}')
+def _folder(chosen: str | os.PathLike | None, named: Path, what: str) -> Path:
+    folder = named if chosen is None else Path(chosen)
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: no such folder, wanted the {what} images; name it with --{what}, or the dataset's "
+            'folder with --root'
+        )
     return folder
 
 
@@ -86,7 +129,6 @@ def _pair(path: Path, number: int, image: Any, visible: Path, infrared: Path) ->
         raise InputError(f"{path}: image {number} has no 'file_name'")
     try:
         key = image_key(image['file_name'])
-        other = next((image[field] for field in INFRARED_FIELDS if image.get(field)), key)
-        return ImagePair(key, visible / key, infrared / image_key(other))
+        return ImagePair(key, visible / key, infrared / image_key(infrared_name(image)), crop_of(image))
     except InputError as error:
         raise InputError(f'{path}: image {number}: {error}') from None

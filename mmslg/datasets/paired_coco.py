@@ -10,12 +10,13 @@ from typing import Any
 from mmdet.datasets import CocoDataset
 from mmengine.logging import print_log
 
-from mmslg.captions.pairs import INFRARED_FIELDS
+from mmslg.captions.pairs import crop_of, default_folders, infrared_name
 from mmslg.errors import InputError
 from mmslg.registry import DATASETS
 from mmslg.utils.io import read_json
 
 LABEL_MODALITIES = ('visible', 'ir', 'both', 'unknown')
+BOX_TYPES = ('hbox', 'qbox')
 
 
 @DATASETS.register_module()
@@ -24,7 +25,9 @@ class PairedCocoDataset(CocoDataset):
 
     An image's ``file_name`` is the visible one below ``data_prefix['img']``; the infrared one lies below
     ``data_prefix['ir']`` under ``file_name_ir`` (or ``file_name_lwir``), by default under the same name.
-    ``info.label_modality`` of the file says in which image the boxes were drawn.
+    Where the config has no ``data_prefix``, the file's ``info.data_prefix`` counts, else visible/ and
+    infrared/. ``info.label_modality`` says in which image the boxes were drawn, ``info.split`` which split
+    this is, and an image's ``crop`` which part of its files counts; boxes are in coordinates of that part.
 
     What the stock class passes over in silence is an error here: missing files, annotations that point
     to no image, classes the file does not know or lists in another order (labels would be swapped).
@@ -33,8 +36,9 @@ class PairedCocoDataset(CocoDataset):
     Args:
         *args: Arguments of ``mmdet.CocoDataset``.
         label_modality: Overrides ``info.label_modality``: ``visible``, ``ir`` or ``both``.
-        **kwargs: Arguments of ``mmdet.CocoDataset``; ``metainfo=dict(classes=...)`` is due unless the
-            class has a METAINFO, and ``data_prefix=dict(img=..., ir=...)``.
+        box_type: ``hbox`` for upright boxes, or ``qbox`` for oriented ones: the four corners of an
+            annotation's ``segmentation``; where it has none, those of its ``bbox``, counted and printed.
+        **kwargs: Arguments of ``mmdet.CocoDataset``; ``metainfo=dict(classes=...)`` is due.
 
     Raises:
         InputError: The annotation file or the folders do not hold what they should.
@@ -42,11 +46,16 @@ class PairedCocoDataset(CocoDataset):
 
     METAINFO: dict = {}
 
-    def __init__(self, *args: Any, label_modality: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, label_modality: str | None = None, box_type: str = 'hbox', **kwargs: Any
+    ) -> None:
         if label_modality is not None and label_modality not in LABEL_MODALITIES:
             raise InputError(f'label_modality must be one of {LABEL_MODALITIES}, got {label_modality!r}')
+        if box_type not in BOX_TYPES:
+            raise InputError(f'box_type must be one of {BOX_TYPES}, got {box_type!r}')
         self._label_modality = label_modality
-        kwargs.setdefault('data_prefix', dict(img='visible/', ir='infrared/'))
+        self._box_type = box_type
+        kwargs.setdefault('data_prefix', {})
         super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -54,11 +63,14 @@ class PairedCocoDataset(CocoDataset):
 
         Returns:
             One dict a pair: ``img_path``, ``ir_path``, ``file_name`` (the pair's key), ``img_id``,
-            ``height``, ``width`` in pixels, ``time`` and ``instances``.
+            ``height``, ``width`` in pixels, ``crop``, ``time`` and ``instances``.
         """
         annotations = read_json(self.ann_file)
         self._check_annotations(annotations)
+        for key, folder in default_folders(annotations).items():
+            self.data_prefix.setdefault(key, os.path.join(self.data_root or '', folder))
         self._left_out: Counter[str] = Counter()
+        self._upright = 0
         data_list = super().load_data_list()
         self._check_files(data_list)
         left_out = ', '.join(f'{n} {why}' for why, n in sorted(self._left_out.items()))
@@ -66,7 +78,8 @@ class PairedCocoDataset(CocoDataset):
         print_log(
             f'{self.ann_file}: {len(data_list)} pairs, {num_boxes} boxes of '
             f'{", ".join(self.metainfo["classes"])}; boxes drawn in: {self.metainfo["label_modality"]}'
-            f'{"; left out: " + left_out if left_out else ""}',
+            f'{"; left out: " + left_out if left_out else ""}'
+            f'{f"; {self._upright} upright boxes taken as oriented ones" if self._upright else ""}',
             'current',
         )
         return data_list
@@ -101,11 +114,28 @@ class PairedCocoDataset(CocoDataset):
         self._left_out['boxes of other classes'] += len(boxes) - of_class
         self._left_out['empty, ignored or outside boxes'] += of_class - len(info['instances'])
         self._left_out = +self._left_out
-        ir_name = next((image[k] for k in INFRARED_FIELDS if k in image), image['file_name'])
         info['file_name'] = image['file_name']
-        info['ir_path'] = os.path.join(self.data_prefix.get('ir', ''), ir_name)
+        info['ir_path'] = os.path.join(self.data_prefix['ir'], infrared_name(image))
         info['time'] = image.get('time')
+        info['crop'] = crop_of(image)
+        if self._box_type == 'qbox':
+            for instance in info['instances']:
+                instance['bbox'] = self._corners(instance)
         return info
+
+    def _corners(self, instance: dict) -> list[float]:
+        """Return the four corners of an instance, x1, y1, ..., x4, y4."""
+        polygons = instance.get('mask') or []
+        if not polygons:
+            self._upright += 1
+            x1, y1, x2, y2 = instance['bbox']
+            return [x1, y1, x2, y1, x2, y2, x1, y2]
+        if not isinstance(polygons, list) or len(polygons) != 1 or len(polygons[0]) != 8:
+            raise InputError(
+                f'{self.ann_file}: a segmentation is not one polygon of four corners; oriented boxes want '
+                'x1, y1, ..., x4, y4, as tools/dataset_converters/dronevehicle.py writes them'
+            )
+        return polygons[0]
 
     def _check_annotations(self, data: Any) -> None:
         file = self.ann_file
@@ -148,8 +178,9 @@ class PairedCocoDataset(CocoDataset):
                 f'{file}: the categories stand in the order {", ".join(in_file_order)}, the config says '
                 f'{", ".join(classes)}; COCO evaluation goes by the file, so give them the same order'
             )
-        modality = self._label_modality or (data.get('info') or {}).get('label_modality', 'unknown')
-        self._metainfo['label_modality'] = modality
+        info = data.get('info') or {}
+        self._metainfo['label_modality'] = self._label_modality or info.get('label_modality', 'unknown')
+        self._metainfo['split'] = info.get('split', Path(file).stem)
 
     def _check_files(self, data_list: list[dict]) -> None:
         """Look for every file of the pairs; a folder is listed once, so this is quick."""

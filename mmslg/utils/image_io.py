@@ -6,6 +6,7 @@ OpenCV decodes a truncated JPEG without a word and paints the rest grey; here it
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -34,33 +35,54 @@ def _decode(path: str | os.PathLike, what: str, flags: int) -> np.ndarray:
     return image
 
 
-def read_visible(path: str | os.PathLike) -> np.ndarray:
+def _cut(image: np.ndarray, crop: Sequence[int] | None, path: str | os.PathLike) -> np.ndarray:
+    if crop is None:
+        return image
+    x, y, width, height = crop
+    if image.shape[0] < y + height or image.shape[1] < x + width:
+        raise InputError(
+            f'{path}: the image is {image.shape[1]}x{image.shape[0]} pixels, and crop={list(crop)} (x, y, '
+            'width, height) reaches beyond; convert the annotations again for these images'
+        )
+    return np.ascontiguousarray(image[y : y + height, x : x + width])
+
+
+def read_visible(path: str | os.PathLike, crop: Sequence[int] | None = None) -> np.ndarray:
     """Read a visible image.
+
+    Args:
+        path: File.
+        crop: x, y, width, height in pixels of what counts of the file; None is all of it.
 
     Returns:
         BGR image ``(H, W, 3)``, uint8.
 
     Raises:
-        InputError: The file is missing, empty, truncated or no image.
+        InputError: The file is missing, empty, truncated, no image, or smaller than the crop.
     """
-    return _decode(path, 'visible', cv2.IMREAD_COLOR)
+    return _cut(_decode(path, 'visible', cv2.IMREAD_COLOR), crop, path)
 
 
-def read_infrared(path: str | os.PathLike) -> np.ndarray:
+def read_infrared(path: str | os.PathLike, crop: Sequence[int] | None = None) -> np.ndarray:
     """Read an infrared image of 8 or 16 bits; equal colour channels are folded into one.
+
+    Args:
+        path: File.
+        crop: x, y, width, height in pixels of what counts of the file; None is all of it.
 
     Returns:
         Image ``(H, W)``, uint8 or uint16 as stored.
 
     Raises:
-        InputError: The file is missing, empty, truncated, no image, or of another pixel type.
+        InputError: The file is missing, empty, truncated, no image, of another pixel type, or smaller
+            than the crop.
     """
     image = _decode(path, 'infrared', cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     if image.dtype not in (np.uint8, np.uint16):
         raise InputError(f'{path}: wanted an infrared image of 8 or 16 bits, got {image.dtype}')
-    return image
+    return _cut(image, crop, path)
 
 
 def to_8bit(infrared: np.ndarray, window: tuple[float, float] | None = None) -> np.ndarray:

@@ -30,12 +30,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('annotations', nargs='+', metavar='ANNOTATIONS', help='COCO-form JSON files')
     parser.add_argument('--captioner', default='photometric', help='registered name (default: photometric)')
     parser.add_argument('--out', required=True, metavar='JSONL', help='captions.jsonl to write')
-    parser.add_argument(
-        '--visible', metavar='DIR', help='visible images (default: visible/ beside each annotation file)'
-    )
-    parser.add_argument(
-        '--infrared', metavar='DIR', help='infrared images (default: infrared/ beside each annotation file)'
-    )
+    parser.add_argument('--root', metavar='DIR', help="the dataset's folder [that of each annotation file]")
+    for what in ('visible', 'infrared'):
+        parser.add_argument(
+            f'--{what}',
+            metavar='DIR',
+            help=f'{what} images [as the annotation file says, else {what}/ below --root]',
+        )
     parser.add_argument('--resume', action='store_true', help='caption only the pairs that --out lacks')
     parser.add_argument('--workers', type=_positive, default=min(4, os.cpu_count() or 1), help='threads')
     return parser.parse_args()
@@ -59,7 +60,7 @@ def main() -> None:
     """Caption all pairs."""
     args = parse_args()
     captioner = build_captioner(args.captioner)
-    pairs = read_pairs(args.annotations, args.visible, args.infrared)
+    pairs = read_pairs(args.annotations, args.visible, args.infrared, args.root)
     progress: Progress | None = None
 
     def report(done: int, total: int) -> None:

@@ -3,7 +3,6 @@ dataset_type = 'mmslg.PairedCocoDataset'
 data_root = 'data/flir_aligned/'
 caption_store = data_root + 'captions.safetensors'  # tools/captions/generate.py and encode.py write it
 metainfo = dict(classes=('person', 'car', 'bicycle'))
-data_prefix = dict(img='visible/', ir='infrared/')
 scale = (640, 512)  # width, height in pixels; the aspect is kept
 
 train_pipeline = [
@@ -33,7 +32,6 @@ train_dataloader = dict(
         type=dataset_type,
         data_root=data_root,
         ann_file='annotations_train.json',
-        data_prefix=data_prefix,
         metainfo=metainfo,
         pipeline=train_pipeline,
     ),
@@ -50,7 +48,6 @@ val_dataloader = dict(
         type=dataset_type,
         data_root=data_root,
         ann_file='annotations_test.json',
-        data_prefix=data_prefix,
         metainfo=metainfo,
         test_mode=True,
         pipeline=test_pipeline,

@@ -10,7 +10,6 @@ test_annotations = '{{$MMSLG_TEST:annotations_test.json}}'
 caption_store = '{{$MMSLG_CAPTIONS:data/sample_scenes/captions.safetensors}}'
 class_names = '{{$MMSLG_CLASSES:person,car,bicycle}}'
 metainfo = dict(classes=tuple(class_names.split(',')))
-data_prefix = dict(img='visible/', ir='infrared/')
 scale_text = '{{$MMSLG_SCALE:320x256}}'
 scale = tuple(int(side) for side in scale_text.split('x'))  # width, height in pixels; the aspect is kept
 
@@ -40,7 +39,6 @@ train_dataloader = dict(
         type='mmslg.PairedCocoDataset',
         data_root=data_root,
         ann_file=train_annotations,
-        data_prefix=data_prefix,
         metainfo=metainfo,
         pipeline=train_pipeline,
     ),
@@ -55,7 +53,6 @@ val_dataloader = dict(
         type='mmslg.PairedCocoDataset',
         data_root=data_root,
         ann_file=test_annotations,
-        data_prefix=data_prefix,
         metainfo=metainfo,
         test_mode=True,
         pipeline=test_pipeline,

@@ -25,3 +25,8 @@ default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=max(max_iters // 4, 1), max_keep_ckpts=1),
 )
 log_processor = dict(by_epoch=False)
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='EMAHook', ema_type='mmdet.ExpMomentumEMA', momentum=0.002, gamma=200),
+]
+randomness = dict(seed=0)

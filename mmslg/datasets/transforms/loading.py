@@ -18,18 +18,27 @@ from mmslg.utils.image_io import read_infrared, read_visible, to_8bit
 class LoadVisible(BaseTransform):
     """Load the visible image of a pair.
 
-    Unlike the stock loader it tells a truncated JPEG from a whole one.
+    Unlike the stock loader it tells a truncated JPEG from a whole one, and an image from another one of
+    the same name: its size has to be the annotated one.
 
-    Required keys: ``img_path``. Added keys: ``img`` ``(H, W, 3)`` BGR uint8, ``img_shape``,
-    ``ori_shape`` as (H, W).
+    Required keys: ``img_path``. Optional keys: ``crop``, x, y, width, height of what counts of the file;
+    ``width`` and ``height``, its annotated size. Added keys: ``img`` ``(H, W, 3)`` BGR uint8,
+    ``img_shape``, ``ori_shape`` as (H, W).
 
     Raises:
-        InputError: The file is missing, truncated or no image.
+        InputError: The file is missing, truncated, no image, or of another size.
     """
 
     def transform(self, results: dict) -> dict:
         """Load the image."""
-        img = read_visible(results['img_path'])
+        img = read_visible(results['img_path'], results.get('crop'))
+        height, width = img.shape[:2]
+        wanted = results.get('width', width), results.get('height', height)
+        if wanted != (width, height):
+            raise InputError(
+                f'{results["img_path"]}: the image is {width}x{height} pixels, the annotations say '
+                f'{wanted[0]}x{wanted[1]}; convert them again for these images'
+            )
         results['img'] = img
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
         return results
@@ -43,8 +52,8 @@ class LoadInfrared(BaseTransform):
     it. Photometric transforms of the visible image, such as ``PhotoMetricDistortion``, stand before this
     one; they drop a fourth channel without a word.
 
-    Required keys: ``img`` ``(H, W, 3)``, ``ir_path``. Changed key: ``img`` ``(H, W, 4)`` uint8 as B, G,
-    R, IR.
+    Required keys: ``img`` ``(H, W, 3)``, ``ir_path``. Optional key: ``crop``, as for the visible one.
+    Changed key: ``img`` ``(H, W, 4)`` uint8 as B, G, R, IR.
 
     Args:
         window: For 16-bit images, the raw counts that become 0 and 255; None takes the 0.1 and 99.9
@@ -59,7 +68,7 @@ class LoadInfrared(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Load and stack the image."""
-        ir = to_8bit(read_infrared(results['ir_path']), self.window)
+        ir = to_8bit(read_infrared(results['ir_path'], results.get('crop')), self.window)
         img = results['img']
         if img.shape[:2] != ir.shape:
             raise InputError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 CONDITIONS = ('day', 'night', 'fog', 'glare', 'crossover')
-SHARES = (0.26, 0.32, 0.13, 0.12, 0.17)
+SHARES = (0.22, 0.28, 0.12, 0.10, 0.28)
 GOLDEN = (5**0.5 - 1) / 2
 
 
