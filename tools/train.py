@@ -48,7 +48,7 @@ def main() -> None:
         cfg.resume = True
         cfg.load_from = args.resume
     if cfg.get('load_from'):
-        checked_checkpoint(cfg.load_from)
+        checked_checkpoint(cfg.load_from, 'train that model first, or give --cfg-options load_from=None')
     build_runner(cfg).train()
 
 

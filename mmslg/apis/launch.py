@@ -106,8 +106,12 @@ def build_runner(cfg: Config) -> Runner:
     return Runner.from_cfg(cfg)
 
 
-def checked_checkpoint(path: str) -> str:
+def checked_checkpoint(path: str, advice: str = '') -> str:
     """Return ``path`` if a checkpoint of tensors is there.
+
+    Args:
+        path: File or URL.
+        advice: What to do where there is none.
 
     Raises:
         InputError: There is none, or it holds more than tensors and plain values.
@@ -115,7 +119,7 @@ def checked_checkpoint(path: str) -> str:
     if path.startswith(('http://', 'https://')):
         return path
     if not Path(path).is_file():
-        raise InputError(f'{path}: no such checkpoint')
+        raise InputError(f'{path}: no such checkpoint{"; " + advice if advice else ""}')
     from mmengine.runner.checkpoint import _load_checkpoint
 
     try:

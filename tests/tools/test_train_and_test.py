@@ -83,7 +83,7 @@ def test_testing_writes_table_predictions_and_pictures(trained, run_tool):
     )  # fmt: skip
     assert process.returncode == 0, process.stderr[-3000:]
     log = process.stdout + process.stderr
-    assert re.search(r'\| person +\|', log) and 'coco/bbox_mAP_50' in log
+    assert re.search(r'\nperson +\d', log) and 'protocol: COCO mAP' in log and 'coco/bbox_mAP_50' in log
     assert re.search(r'checkpoint .*: \d+ of \d+ tensors match, 0 missing', log)
     assert out.is_file() and len(list((work_dir / 'test').rglob('*.png'))) == 3
 

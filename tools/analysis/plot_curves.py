@@ -9,7 +9,7 @@ from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import atomic_path, write_json
 
-DEFAULT_METRICS = ('bbox_mAP', 'bbox_mAP_50', 'mAP', 'AP50')
+DEFAULT_METRICS = ('bbox_mAP', 'bbox_mAP_50', 'mAP', 'mAP_50', 'AP50')
 """Last parts of the metric names that are drawn unless --metrics names others."""
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
 STYLES = ('-', '--', ':', '-.')

@@ -60,9 +60,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    type='mmdet.CocoMetric',
+    type='mmslg.PairedCocoMetric',
     ann_file=test_annotations if test_annotations.startswith('/') else data_root + test_annotations,
-    metric='bbox',
-    classwise=True,
 )
 test_evaluator = val_evaluator

@@ -12,5 +12,5 @@ test_pipeline.insert(4, _to_rotated)
 train_dataloader = dict(dataset=dict(box_type='qbox', pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(box_type='qbox', pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = dict(_delete_=True, type='DOTAMetric', metric='mAP')
+val_evaluator = dict(_delete_=True, type='mmslg.OrientedAPMetric', eval_mode='11points')
 test_evaluator = val_evaluator

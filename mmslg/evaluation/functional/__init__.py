@@ -1,5 +1,12 @@
-"""Evaluation in numpy alone; nothing of OpenMMLab is imported."""
+"""Evaluation as plain functions; nothing of OpenMMLab is imported."""
 
+from mmslg.evaluation.functional.coco_ap import (
+    CocoFigures,
+    evaluate_by_condition,
+    evaluate_coco,
+    format_coco,
+    load_truth,
+)
 from mmslg.evaluation.functional.kaist_bbgt import read_bbgt_folder
 from mmslg.evaluation.functional.kaist_files import read_ground_truth
 from mmslg.evaluation.functional.kaist_ground_truth import GroundTruth
@@ -20,6 +27,15 @@ from mmslg.evaluation.functional.miss_rate import (
     check_names,
     compute_miss_rates,
 )
+from mmslg.evaluation.functional.oriented_ap import (
+    ClassMatches,
+    OrientedFigures,
+    average_precision,
+    evaluate_class,
+    format_oriented,
+    mean_over_present,
+)
+from mmslg.evaluation.functional.protocol import Protocol, images_by_condition
 from mmslg.evaluation.functional.reports import (
     describe_ground_truth,
     find_notes,
@@ -31,16 +47,29 @@ __all__ = [
     'PROTOCOLS',
     'SETTINGS',
     'SPLITS',
+    'ClassMatches',
+    'CocoFigures',
     'Curve',
     'Detections',
     'GroundTruth',
+    'OrientedFigures',
+    'Protocol',
+    'average_precision',
     'check_names',
     'compute_miss_rates',
     'describe_ground_truth',
+    'evaluate_by_condition',
+    'evaluate_class',
+    'evaluate_coco',
     'find_notes',
+    'format_coco',
+    'format_oriented',
     'format_table',
     'image_key',
+    'images_by_condition',
+    'load_truth',
     'make_detections',
+    'mean_over_present',
     'miss_rates_of',
     'parse_annotations',
     'read_bbgt_folder',

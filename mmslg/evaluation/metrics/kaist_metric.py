@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
@@ -17,6 +16,7 @@ from mmslg.evaluation.functional import (
     SETTINGS,
     SPLITS,
     Detections,
+    Protocol,
     check_names,
     compute_miss_rates,
     describe_ground_truth,
@@ -28,15 +28,10 @@ from mmslg.evaluation.functional import (
     round_rows,
     write_detections,
 )
+from mmslg.evaluation.metrics.predictions import predicted_arrays, unrun_images
 from mmslg.registry import METRICS
 
 PERSON = 'person'
-
-
-def _to_array(value: Any) -> np.ndarray:
-    """Turn a tensor of any kind, or the boxes of MMDetection, into float64."""
-    value = torch.as_tensor(getattr(value, 'tensor', value))
-    return value.detach().to('cpu', torch.float64).numpy()
 
 
 @METRICS.register_module()
@@ -99,8 +94,7 @@ class KAISTMissRateMetric(BaseMetric):
         """
         person = self._person_label()
         for sample in data_samples:
-            predicted = sample['pred_instances']
-            boxes, scores, labels = (_to_array(predicted[key]) for key in ('bboxes', 'scores', 'labels'))
+            boxes, scores, labels = predicted_arrays(sample)
             size = boxes[:, 2:] - boxes[:, :2]
             rows = np.concatenate([boxes[:, :2], size, scores[:, None]], axis=1)[labels == person]
             self.results.append((self._find_image(sample), rows))
@@ -114,22 +108,23 @@ class KAISTMissRateMetric(BaseMetric):
         found = dict(results)  # by image: the last batch of a sampler may repeat some
         table = [np.column_stack([np.full(len(rows), image), rows]) for image, rows in sorted(found.items())]
         table = round_rows(np.concatenate([np.zeros((0, 6)), *table]))
-        if not np.isfinite(table).all():
-            image = self.truth.names[int(table[~np.isfinite(table).all(axis=1)][0, 0])]
-            raise InputError(f'{image}: a predicted box or score is not finite; did the training diverge?')
         detections = make_detections('predictions', table)
         curves = compute_miss_rates(self.truth, detections, self.settings, self.protocol)
         notes = [*describe_ground_truth(self.truth, self.settings)]
         notes += find_notes(detections, self.truth, self.protocol)
-        if len(found) < len(self.truth.names):
-            notes.append(
-                f'only {len(found)} of {len(self.truth.names)} images were run; the others count as if '
-                'nothing had been found there'
-            )
+        notes += filter(None, [unrun_images(len(found), len(self.truth.names))])
         if self.outfile_prefix is not None:
             notes.append(f'result files: {", ".join(self._write(detections))}')
+        meta = self.dataset_meta or {}
+        protocol = Protocol(
+            f'log-average miss rate in percent ({self.protocol}), IoU 0.50, {" and ".join(self.settings)}',
+            meta.get('split', self.truth.source),
+            len(self.truth.names),
+            meta.get('label_modality', 'unknown'),
+            (PERSON,),
+        )
         lines = [
-            'log-average miss rate in percent',
+            str(protocol),
             *notes,
             format_table({'predictions': curves}, self.protocol),
         ]

@@ -132,7 +132,7 @@ def test_what_is_wrong_is_said(truth_file):
     with pytest.raises(InputError, match="no setting 'Reasonable'"):
         make(truth_file, settings='Reasonable')
     data[3]['pred_instances'].scores[2] = float('nan')
-    with pytest.raises(InputError, match='set06/V000/I00079: a predicted box or score is not finite'):
+    with pytest.raises(InputError, match=r'I00079.*: a predicted box or score is not finite'):
         evaluate(make(truth_file), data)
 
 
