@@ -1,6 +1,7 @@
 """Datasets' folders built on the spot, from drawn or from given images."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -148,3 +149,71 @@ def verify(dataset, root, **options):
     layout = reader.recognise(root)
     reports = inspect_layout(reader, layout, 0, lambda done: None)
     return as_data(dataset, layout, reports, run_checks(reader, layout, reports))
+
+
+def real_dronevehicle(shared, root, second='val'):
+    """Write the 14 real pairs in the official layout, 9 of them as ``second``; XML from their polygons."""
+    names = ('car', 'truck', 'feright car', 'bus', 'van')
+    for folder, split in (('train', 'train'), ('val', second)):
+        source = shared / 'dronevehicle_pairs/padded_840x712' / folder
+        for path in sorted((source / 'labels_ir').iterdir()):
+            objects = []
+            for line in path.read_text().splitlines():
+                kind, *values = line.split()
+                points = np.reshape([float(v) for v in values], (4, 2)) * (840, 712)
+                objects.append((names[int(kind)], points.round(1).ravel().tolist()))
+            write(root / f'{split}/{split}labelr/{path.stem}.xml', voc(objects, (840, 712)))
+            for theirs, ours in (('rgb', 'img'), ('ir', 'imgr')):
+                target = root / f'{split}/{split}{ours}/{path.stem}.jpg'
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes((source / theirs / f'{path.stem}.jpg').read_bytes())
+    return root
+
+
+def real_llvip(shared, root):
+    """Write the real pairs with XML made of their published boxes; the training pairs have none."""
+    for folder in ('visible', 'infrared'):
+        shutil.copytree(shared / 'llvip_pairs' / folder, root / folder, copy_function=shutil.copy)
+    published = json.loads((shared / 'llvip_pairs/annotations_test6.json').read_text())
+    for image in published['images']:
+        boxes = [a['bbox'] for a in published['annotations'] if a['image_id'] == image['id']]
+        objects = [('person', _corners(box)) for box in boxes]
+        write(root / f'Annotations/{image["file_name"][:-4]}.xml', voc(objects, (1280, 1024)))
+    for path in (root / 'visible/train').iterdir():
+        write(root / f'Annotations/{path.stem}.xml', voc([], (1280, 1024)))
+    return root
+
+
+def real_flir(shared, root):
+    """Write the four real pairs in the official layout, two of them as test; XML from their boxes."""
+    data = json.loads((shared / 'flir_aligned_pairs/annotations.json').read_text())
+    names = {c['id']: c['name'] for c in data['categories']}
+    lists = {'train': [], 'validation': []}
+    for image in data['images']:
+        stem = image['file_name'][:10]
+        for theirs, ours in (('vis', '_RGB.jpg'), ('ir', '_PreviewData.jpeg')):
+            target = root / f'JPEGImages/{stem}{ours}'
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((shared / 'flir_aligned_pairs' / theirs / f'{stem}.jpg').read_bytes())
+        boxes = [a for a in data['annotations'] if a['image_id'] == image['id']]
+        objects = [(names[a['category_id']], _corners(a['bbox'])) for a in boxes]
+        write(root / f'Annotations/{stem}_PreviewData.xml', voc(objects, (640, 512)))
+        lists['train' if int(stem[5:]) < 8864 else 'validation'].append(f'{stem}_PreviewData')
+    for name, stems in lists.items():
+        write(root / f'align_{name}.txt', '\n'.join(stems))
+    return root
+
+
+def real_kaist(shared, root):
+    """Write the 13 real test pairs with their improved labels, and two drawn pairs to train on."""
+    kaist(root, ('set00/V000/I00001', 'set03/V000/I00001'))
+    for folder in ('images', 'annotations'):
+        for path in (shared / 'kaist_pairs' / folder).iterdir():
+            (root / folder).mkdir(exist_ok=True)
+            (root / folder / path.name).write_bytes(path.read_bytes())
+    return root
+
+
+def _corners(bbox):
+    x, y, w, h = bbox
+    return x, y, x + w, y + h

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from conversion.folders import CAR, convert, dronevehicle, scene, voc, write, write_image
+from conversion.folders import CAR, convert, dronevehicle, real_dronevehicle, scene, voc, write, write_image
 
 from mmslg.errors import InputError
 
@@ -14,27 +14,8 @@ def only(root, **options):
     return splits['train'], manifest['splits']['train'], manifest
 
 
-def real_folder(shared, root):
-    """The 14 real pairs in the official layout; XML from their normalised polygons."""
-    names = ('car', 'truck', 'feright car', 'bus', 'van')
-    for split in ('train', 'val'):
-        source = shared / 'dronevehicle_pairs/padded_840x712' / split
-        for path in sorted((source / 'labels_ir').iterdir()):
-            objects = []
-            for line in path.read_text().splitlines():
-                kind, *values = line.split()
-                points = np.reshape([float(v) for v in values], (4, 2)) * (840, 712)
-                objects.append((names[int(kind)], points.round(1).ravel().tolist()))
-            write(root / f'{split}/{split}labelr/{path.stem}.xml', voc(objects, (840, 712)))
-            for folder, ours in (('rgb', 'img'), ('ir', 'imgr')):
-                target = root / f'{split}/{split}{ours}/{path.stem}.jpg'
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes((source / folder / f'{path.stem}.jpg').read_bytes())
-    return root
-
-
 def test_the_real_pairs(shared, tmp_path):
-    root = real_folder(shared, tmp_path)
+    root = real_dronevehicle(shared, tmp_path)
     splits, manifest = convert('dronevehicle', root, edge='keep')
     boxes = {k: sum(s['boxes'].get(k, 0) for s in manifest['splits'].values()) for k in manifest['classes']}
     assert boxes == {'car': 211, 'truck': 3, 'freight-car': 1, 'bus': 2, 'van': 0}

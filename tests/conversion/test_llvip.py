@@ -1,8 +1,7 @@
 import json
-import shutil
 
 import pytest
-from conversion.folders import convert, llvip, voc, write
+from conversion.folders import convert, llvip, real_llvip, voc, write
 
 from mmslg.conversion.output import source_version
 from mmslg.errors import InputError
@@ -10,19 +9,8 @@ from mmslg.errors import InputError
 
 @pytest.fixture
 def real(shared, tmp_path):
-    """The real pairs with XML written from their published boxes; the training pairs have none."""
-    for folder in ('visible', 'infrared'):
-        shutil.copytree(
-            shared / 'llvip_pairs' / folder, tmp_path / 'llvip' / folder, copy_function=shutil.copy
-        )
     published = json.loads((shared / 'llvip_pairs/annotations_test6.json').read_text())
-    for image in published['images']:
-        boxes = [a['bbox'] for a in published['annotations'] if a['image_id'] == image['id']]
-        objects = [('person', (x, y, x + w, y + h)) for x, y, w, h in boxes]
-        write(tmp_path / f'llvip/Annotations/{image["file_name"][:-4]}.xml', voc(objects, (1280, 1024)))
-    for path in (tmp_path / 'llvip/visible/train').iterdir():
-        write(tmp_path / f'llvip/Annotations/{path.stem}.xml', voc([], (1280, 1024)))
-    return tmp_path / 'llvip', published
+    return real_llvip(shared, tmp_path / 'llvip'), published
 
 
 def test_the_real_pairs_agree_with_their_published_boxes(real):

@@ -1,5 +1,6 @@
 import json
 
+import cv2
 import pytest
 from conftest import write_pairs
 
@@ -126,3 +127,72 @@ def test_filtered_pairs_are_counted(folder, capsys):
     assert len(build(folder, filter_cfg=dict(filter_empty_gt=True))) == 1
     out = capsys.readouterr()
     assert '3 pairs left out by filter_cfg' in out.out + out.err
+
+
+def test_the_annotations_say_where_images_lie_and_which_split_they_are(folder):
+    for sub, name in (('visible', 'rgb'), ('infrared', 'thermal')):
+        (folder / sub).rename(folder / name)
+    refused(folder, 'visible/train_001.png: no such visible image')
+    change(
+        folder, info=lambda info: {**info, 'data_prefix': dict(img='rgb/', ir='thermal/'), 'split': 'train'}
+    )
+    dataset = build(folder)
+    assert dataset.get_data_info(0)['ir_path'] == str(folder / 'thermal/train_001.png')
+    assert dataset.metainfo['split'] == 'train'
+    chosen = build(folder, data_prefix=dict(img='rgb/', ir='rgb/'))
+    assert chosen.get_data_info(0)['ir_path'] == str(folder / 'rgb/train_001.png')
+
+
+def test_only_the_cropped_part_of_the_files_counts(folder):
+    files = {sub: cv2.imread(str(folder / sub / 'train_001.png')) for sub in ('visible', 'infrared')}
+    change(
+        folder,
+        images=lambda images: [
+            {**images[0], 'crop': [10, 6, 80, 50], 'width': 80, 'height': 50},
+            *images[1:],
+        ],
+    )
+    pipeline = [dict(type='mmslg.LoadVisible'), dict(type='mmslg.LoadInfrared')]
+    dataset = PairedCocoDataset(
+        data_root=str(folder),
+        ann_file='annotations_train.json',
+        metainfo=dict(classes=CLASSES),
+        pipeline=pipeline,
+    )
+    img = dataset[0]['img']
+    assert (img[..., :3] == files['visible'][6:56, 10:90]).all()
+    assert (img[..., 3] == files['infrared'][6:56, 10:90, 0]).all()
+    assert dataset[0]['ori_shape'] == (50, 80) and dataset[1]['ori_shape'] == (64, 96)
+
+
+@pytest.mark.parametrize('crop', [[0, 0, 10], [0, 0, 0, 5], [-1, 0, 5, 5], [0, 0, 5.5, 5], 'all'])
+def test_a_crop_that_is_none(folder, crop):
+    change(folder, images=lambda images: [{**images[0], 'crop': crop}, *images[1:]])
+    refused(folder, r'train_001\.png: crop=.* should be x, y, width, height')
+
+
+def test_images_of_another_size_than_annotated_or_smaller_than_the_crop(folder):
+    pipeline = [dict(type='mmslg.LoadVisible')]
+    options = dict(metainfo=dict(classes=CLASSES), pipeline=pipeline)
+    change(folder, images=lambda images: [{**images[0], 'width': 90}, *images[1:]])
+    dataset = PairedCocoDataset(data_root=str(folder), ann_file='annotations_train.json', **options)
+    with pytest.raises(
+        InputError, match=r'train_001\.png: the image is 96x64 pixels, the annotations say 90x64'
+    ):
+        dataset[0]
+    change(folder, images=lambda images: [{**images[0], 'crop': [50, 0, 90, 64]}, *images[1:]])
+    dataset = PairedCocoDataset(data_root=str(folder), ann_file='annotations_train.json', **options)
+    with pytest.raises(InputError, match=r'96x64 pixels, and crop=\[50, 0, 90, 64\].* reaches beyond'):
+        dataset[0]
+
+
+def test_oriented_boxes_are_the_corners_of_the_segmentation(folder, caplog):
+    corners = [10, 10, 30, 20, 25, 30, 5, 20]
+    change(folder, annotations=lambda boxes: [{**boxes[0], 'segmentation': [corners]}, *boxes[1:]])
+    dataset = build(folder, box_type='qbox')
+    assert dataset.get_data_info(0)['instances'][0]['bbox'] == corners
+    x1, y1, x2, y2 = build(folder).get_data_info(1)['instances'][0]['bbox']
+    assert dataset.get_data_info(1)['instances'][0]['bbox'] == [x1, y1, x2, y1, x2, y2, x1, y2]
+    refused(folder, "box_type must be one of .*, got 'rbox'", box_type='rbox')
+    change(folder, annotations=lambda boxes: [{**boxes[0], 'segmentation': [corners[:6]]}, *boxes[1:]])
+    refused(folder, 'not one polygon of four corners', box_type='qbox')

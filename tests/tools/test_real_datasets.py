@@ -1,0 +1,72 @@
+"""From a downloaded folder to figures, for each dataset, on real pairs: convert, caption, test."""
+
+import re
+
+import pytest
+import torch
+from conftest import ROOT
+from conversion.folders import real_dronevehicle, real_flir, real_kaist, real_llvip
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope, init_default_scope
+
+FOLDERS = {
+    'flir': real_flir,
+    'llvip': real_llvip,
+    'kaist': real_kaist,
+    'dronevehicle': lambda shared, root: real_dronevehicle(shared, root, 'test'),
+}
+COCO = r'COCO mAP, IoU 0\.50:0\.95.*; split test, '
+PROTOCOLS = {
+    'flir': COCO + '2 pairs; boxes drawn in: ir; classes in order: person, car, bicycle',
+    'llvip': COCO + r'6 pairs; boxes drawn in: ir; classes in order: person\n',
+    'kaist': r'log-average miss rate in percent \(matlab\).*; split test, 13 pairs; .*in order: person\n',
+    'dronevehicle': r'VOC07 11-point AP, oriented .*; split test, 9 pairs; boxes drawn in: ir; .*: car, t',
+}
+SMALL = {
+    'model.backbone.trunk.depth': 1,
+    'model.backbone.trunk.checkpoint': None,
+    **{f'{loader}_dataloader.num_workers': 0 for loader in ('train', 'val', 'test')},
+    **{f'{loader}_dataloader.persistent_workers': False for loader in ('train', 'val', 'test')},
+}
+SMALL_DINO = {'model.encoder.num_layers': 1, 'model.decoder.num_layers': 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', FOLDERS)
+def test_from_folder_to_figures(name, shared, tmp_path, run_tool):
+    root = FOLDERS[name](shared, tmp_path / name)
+    captions = tmp_path / 'captions.safetensors'
+    jsonl = tmp_path / 'captions.jsonl'
+    done = run_tool(f'tools/dataset_converters/{name}.py', root)
+    assert done.returncode == 0, done.stderr
+    annotations = [root / f'annotations_{split}.json' for split in ('train', 'test')]
+    done = run_tool('tools/captions/generate.py', *annotations, '--out', jsonl)
+    assert done.returncode == 0, done.stderr
+    done = run_tool('tools/captions/encode.py', jsonl, '--encoder', 'hashed', '--out', captions)
+    assert done.returncode == 0, done.stderr
+
+    # The config as it is, on this folder: its own paths are written over in the text.
+    text = Config.fromfile(ROOT / f'configs/slgnet_{name}.py').pretty_text
+    text = re.sub(r"'data/\w+/captions\.safetensors'", repr(str(captions)), text)
+    config = tmp_path / f'slgnet_{name}.py'
+    config.write_text(re.sub(r"'data/\w+/", f"'{root}/", text))
+    options = SMALL | (SMALL_DINO if name != 'dronevehicle' else {})
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(options)
+    init_default_scope(cfg.default_scope)
+    torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), tmp_path / 'random.pth')
+    DefaultScope._instance_dict.clear()
+    words = [f'{key}={value}' for key, value in options.items()]
+    done = run_tool(
+        'tools/test.py',
+        config,
+        tmp_path / 'random.pth',
+        '--work-dir',
+        tmp_path / 'out',
+        '--cfg-options',
+        *words,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert re.search(f'protocol: {PROTOCOLS[name]}', done.stdout + done.stderr)
+    if name == 'dronevehicle':
+        assert 'no ground truth of' in done.stdout + done.stderr
