@@ -233,8 +233,9 @@ def test_draw_predictions(tmp_path, config, monkeypatch, capsys):
     assert run_here('draw_predictions.py', monkeypatch, config, tmp_path / 'w.pth', *args) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert (
-        error.startswith('error: ') and f'1 of {len(state)} tensors are missing' in error and removed in error
+        error.startswith('error: ') and f'{len(state) - 1} of {len(state)} tensors match, 1 missing' in error
     )
+    assert removed in error
 
 
 def test_predictions_are_drawn_where_they_were_found():
@@ -252,9 +253,35 @@ def test_predictions_are_drawn_where_they_were_found():
     assert pixel(page, 10 + 500, 50 + 200) == (50, 50, 50)
 
 
+def test_the_caption_alone_changes_what_is_found(tmp_path, config, monkeypatch, capsys):
+    texts = [StructuredCaption(f'kind {key}', 'highway', 'sparse vehicles', 'warm') for key in KEYS]
+    write_store(tmp_path / 'c.safetensors', dict(zip(KEYS, texts)), HashedTextEncoder(512))
+    arguments = [
+        '--out', tmp_path / 'out', '--json', tmp_path / 'c.json', '--score-thr', 0.0, '--cfg-options',
+        'model.test_cfg.score_thr=0.0', f'test_dataloader.dataset.pipeline.4.store={tmp_path}/c.safetensors',
+    ]  # fmt: skip
+    save_checkpoint(tmp_path / 'w.pth', config)  # LGM as it starts: captions say nothing yet
+    assert not run_here('caption_effect.py', monkeypatch, config, tmp_path / 'w.pth', *arguments)
+    total = json.loads((tmp_path / 'c.json').read_text())['total']
+    assert (total['gone'], total['come'], total['score_change']) == (0, 0, 0) and total['detections'] > 0
+
+    state = save_checkpoint(tmp_path / 'w.pth', config)
+    for name, tensor in state.items():
+        if name.startswith('neck.0.') and not tensor.any():
+            tensor += torch.randn(tensor.shape)
+    torch.save({'state_dict': state}, tmp_path / 'w.pth')
+    assert not run_here('caption_effect.py', monkeypatch, config, tmp_path / 'w.pth', *arguments)
+    assert 'have come; scores of the others change by' in capsys.readouterr().out
+    figures = json.loads((tmp_path / 'c.json').read_text())
+    assert figures['total']['score_change'] > 0
+    assert all(row['own'] != row['other'] for row in figures['pairs'])
+    assert (tmp_path / 'out/contact_sheet.png').is_file()
+
+
 @pytest.mark.parametrize(
     ('tool', 'args', 'message'),
     [
+        ('caption_effect.py', [MINI, 'nowhere.pth'], 'error: nowhere.pth: no such checkpoint'),
         ('count_parameters.py', ['nowhere.py'], 'error: nowhere.py: no such config'),
         ('browse_pairs.py', [MINI, '--num', '0'], 'error: --num 0: wanted at least 1'),
         ('draw_predictions.py', [MINI, 'nowhere.pth'], 'error: nowhere.pth: no such checkpoint'),

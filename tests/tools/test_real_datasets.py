@@ -54,7 +54,9 @@ def test_from_folder_to_figures(name, shared, tmp_path, run_tool):
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(options)
     init_default_scope(cfg.default_scope)
-    torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), tmp_path / 'random.pth')
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'random.pth')
     DefaultScope._instance_dict.clear()
     words = [f'{key}={value}' for key, value in options.items()]
     done = run_tool(

@@ -4,13 +4,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
-from mmengine.dataset import pseudo_collate
-from mmengine.runner.checkpoint import _load_checkpoint
 
+from mmslg.apis.inference import load_detector, predict
 from mmslg.apis.launch import add_analysis_arguments, checked_checkpoint, read_config
-from mmslg.apis.profiling import build_detector
-from mmslg.engine.checkpoint_report import match_keys
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
@@ -39,19 +35,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score that is drawn [0.3]')
     parser.add_argument('--out', metavar='DIR', help='folder [work_dirs/CONFIG/predictions_SPLIT]')
     return parser.parse_args()
-
-
-def load_weights(model: torch.nn.Module, path: str) -> None:
-    """Load all of a model's weights.
-
-    Raises:
-        InputError: The checkpoint cannot be read safely, or lacks a tensor of the model.
-    """
-    checkpoint = _load_checkpoint(checked_checkpoint(path), map_location='cpu')
-    match, state = match_keys(model, checkpoint)
-    if match.missing or match.reshaped:
-        raise InputError(f'{path}: the checkpoint does not fit the config: {match}')
-    model.load_state_dict({name: state[name] for name in match.matched})
 
 
 def draw_result(
@@ -86,12 +69,9 @@ def main() -> None:
     if args.num < 1:
         raise InputError(f'--num {args.num}: wanted at least 1')
     cfg = read_config(args.config, args.cfg_options)
-    # Checkpoints are data: MMEngine's fallback to unrestricted pickles stays shut.
     checked_checkpoint(args.checkpoint)
     dataset = build_split(cfg, args.split, as_test=True)
-    model = build_detector(cfg)
-    load_weights(model, args.checkpoint)
-    model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
+    model = load_detector(cfg, args.checkpoint)
     classes = dataset.metainfo['classes']
     follows = boxes_follow_picture(dataset)
     num = min(args.num, len(dataset))
@@ -102,9 +82,7 @@ def main() -> None:
         sample = packed['data_samples']
         ratio = np.asarray(sample.get('scale_factor', (1.0, 1.0)))
         truth = box_array(sample.gt_instances.bboxes), sample.gt_instances.labels.numpy()
-        with torch.no_grad():
-            predicted = model.test_step(pseudo_collate([packed]))[0].pred_instances.cpu()
-        predicted = predicted[predicted.scores >= args.score_thr]
+        predicted = predict(model, packed, args.score_thr)
         found = box_array(predicted.bboxes), predicted.labels.numpy(), predicted.scores.numpy()
         key = sample.get('file_name', f'pair {index}')
         title = f'{key}: {len(found[0])} found from a score of {args.score_thr:g}, {len(truth[0])} annotated'

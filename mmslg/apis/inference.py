@@ -1,0 +1,46 @@
+"""A trained detector on packed pairs."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.runner.checkpoint import _load_checkpoint
+from mmengine.structures import InstanceData
+from torch import nn
+
+from mmslg.apis.launch import checked_checkpoint
+from mmslg.apis.profiling import build_detector
+from mmslg.engine.checkpoint_report import match_keys
+from mmslg.errors import InputError
+
+
+def load_detector(cfg: Config, checkpoint: str) -> nn.Module:
+    """Build the detector of a config with a checkpoint's weights, on the GPU if there is one.
+
+    Raises:
+        InputError: The checkpoint cannot be read safely, or lacks a tensor of the model.
+    """
+    checked_checkpoint(checkpoint)
+    model = build_detector(cfg)
+    match, state = match_keys(model, _load_checkpoint(checkpoint, map_location='cpu'))
+    if match.missing or match.reshaped:
+        raise InputError(f'{checkpoint}: the checkpoint does not fit the config: {match}')
+    model.load_state_dict({name: state[name] for name in match.matched})
+    return model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
+
+
+@torch.no_grad()
+def predict(model: nn.Module, packed: dict, score_thr: float = 0.0) -> InstanceData:
+    """Detect in one packed pair.
+
+    Args:
+        model: What :func:`load_detector` returned.
+        packed: A sample of a test pipeline.
+        score_thr: Lowest score that is kept.
+
+    Returns:
+        ``bboxes``, ``scores`` and ``labels`` on the CPU, in pixels of the original image.
+    """
+    found = model.test_step(pseudo_collate([packed]))[0].pred_instances.cpu()
+    return found[found.scores >= score_thr]

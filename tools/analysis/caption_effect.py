@@ -1,0 +1,153 @@
+"""What the caption alone does: detections of each pair with its own caption and with the most unlike one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torchvision.ops import box_iou
+
+from mmslg.apis.inference import load_detector, predict
+from mmslg.apis.launch import add_analysis_arguments, checked_checkpoint, read_config
+from mmslg.apis.profiling import find_parts
+from mmslg.errors import InputError
+from mmslg.utils.cli import run
+from mmslg.utils.io import write_json
+from mmslg.utils.progress import Progress
+from mmslg.visualization.pairs import add_legend, class_colour, draw_boxes, side_by_side, to_polygons
+from mmslg.visualization.samples import (
+    SPLITS,
+    WHITE,
+    box_array,
+    build_split,
+    enlarge_pair,
+    find_caption,
+    picture_name,
+    write_pages,
+)
+
+MATCH_IOU = 0.5
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_analysis_arguments(parser)
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--split', choices=SPLITS, default='test', help='which pairs, never augmented [test]')
+    parser.add_argument('--num', type=int, default=4, help='pairs to draw: those that change most [4]')
+    parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score that counts [0.3]')
+    parser.add_argument('--out', metavar='DIR', help='folder [work_dirs/CONFIG/caption_effect]')
+    return parser.parse_args()
+
+
+def most_unlike(texts: torch.Tensor) -> torch.Tensor:
+    """Return for each of N captions (N, ...) the one of least cosine similarity."""
+    flat = torch.nn.functional.normalize(texts.flatten(1), dim=1)
+    return (flat @ flat.T).argmin(1)
+
+
+def compare(own, other, score_thr: float) -> dict:
+    """Count what another caption changed.
+
+    A detection has gone, or come, if no detection of its class overlaps it with an IoU of 0.5 or more
+    among those of at least ``score_thr`` with the other caption.
+    """
+    kept, new = own[own.scores >= score_thr], other[other.scores >= score_thr]
+    overlap = _corners(kept), _corners(new)
+    same = (box_iou(*overlap) >= MATCH_IOU) & (kept.labels[:, None] == new.labels[None])
+    pairs = same.nonzero()
+    change = (kept.scores[pairs[:, 0]] - new.scores[pairs[:, 1]]).abs()
+    return dict(
+        detections=len(kept),
+        gone=int((~same.any(1)).sum()),
+        come=int((~same.any(0)).sum()),
+        score_change=float(change.mean()) if len(change) else 0.0,
+    )
+
+
+def _corners(found) -> torch.Tensor:
+    """Return upright boxes around detections of any kind, (N, 4)."""
+    polygons = to_polygons(box_array(found.bboxes))
+    if not len(polygons):
+        return torch.zeros(0, 4)
+    return torch.from_numpy(np.concatenate([polygons.min(1), polygons.max(1)], 1)).float()
+
+
+def draw(packed: dict, found, classes: tuple, title: str, score_thr: float) -> np.ndarray:
+    """Draw one pair with the detections and, dashed, the ground truth."""
+    visible, infrared, factor = enlarge_pair(packed['inputs']['img'])
+    sample = packed['data_samples']
+    ratio = np.asarray(sample.get('scale_factor', (1.0, 1.0))) * factor
+    found = found[found.scores >= score_thr]
+    polygons = to_polygons(box_array(found.bboxes)) * ratio
+    marks = to_polygons(box_array(sample.gt_instances.bboxes)) * ratio
+    labels = found.labels.tolist()
+    texts = [f'{classes[label]} {score:.2f}' for label, score in zip(labels, found.scores.tolist())]
+    pictures = []
+    for picture in (visible, infrared):
+        picture = draw_boxes(picture, marks, [WHITE] * len(marks), dashed=True, thickness=1)
+        pictures.append(draw_boxes(picture, polygons, [class_colour(label) for label in labels], texts))
+    return side_by_side(*pictures, title)
+
+
+def main() -> None:
+    """Predict twice, compare, draw and report."""
+    args = parse_args()
+    cfg = read_config(args.config, args.cfg_options)
+    checked_checkpoint(args.checkpoint)
+    dataset = build_split(cfg, args.split, as_test=True)
+    model = load_detector(cfg, args.checkpoint)
+    if find_parts(model).lgm is None:
+        raise InputError(
+            f'{args.config}: the model has no mmslg.LanguageGuidedModulation: captions do nothing'
+        )
+    samples = [dataset[index] for index in range(len(dataset))]
+    if any('text' not in sample['inputs'] for sample in samples):
+        raise InputError(f'{args.config}: the test pipeline has no mmslg.LoadCaptionEmbedding')
+    texts = [sample['inputs']['text'] for sample in samples]
+    partners = most_unlike(torch.stack(texts)).tolist()
+    classes = dataset.metainfo['classes']
+    progress = Progress(len(samples), 'pairs')
+    rows, found = [], []
+    for i, sample in enumerate(samples):
+        own = predict(model, sample)
+        sample['inputs']['text'] = texts[partners[i]]
+        other = predict(model, sample)
+        sample['inputs']['text'] = texts[i]
+        keys = [samples[k]['data_samples'].get('file_name') for k in (i, partners[i])]
+        captions = ['; '.join(find_caption(dataset, key).values()) for key in keys]
+        rows.append(dict(file_name=keys[0], own=captions[0], other=captions[1], other_of=keys[1]))
+        rows[-1] |= compare(own, other, args.score_thr)
+        found.append((own, other))
+        progress.update(i + 1)
+    order = sorted(
+        range(len(rows)), key=lambda i: (-rows[i]['gone'] - rows[i]['come'], -rows[i]['score_change'])
+    )
+    pages = []
+    for i in order[: args.num]:
+        halves = [
+            draw(samples[i], detections, classes, f'{whose}: {rows[i][key]}', args.score_thr)
+            for detections, whose, key in zip(found[i], ('own caption', 'another caption'), ('own', 'other'))
+        ]
+        pages.append(add_legend(np.vstack(halves), classes, dashed_white='ground truth'))
+    totals = {key: sum(row[key] for row in rows) for key in ('detections', 'gone', 'come')}
+    change = float(np.mean([row['score_change'] for row in rows]))
+    print(
+        f'{len(rows)} pairs, {totals["detections"]} detections from a score of {args.score_thr:g} with their '
+        f'own caption; with the most unlike one {totals["gone"]} have gone and {totals["come"]} have come; '
+        f'scores of the others change by {change:.3f} on average'
+    )
+    names = [picture_name(i, rows[i]['file_name']) for i in order[: args.num]]
+    write_pages(args.out or f'work_dirs/{Path(args.config).stem}/caption_effect', names, pages)
+    if args.json:
+        data = dict(
+            config=args.config, checkpoint=args.checkpoint, split=args.split, score_thr=args.score_thr
+        )
+        write_json(args.json, data | dict(total=totals | dict(score_change=change), pairs=rows), indent=2)
+
+
+if __name__ == '__main__':
+    run(main)
