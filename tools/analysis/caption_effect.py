@@ -56,13 +56,15 @@ def compare(own, other, score_thr: float) -> dict:
     among those of at least ``score_thr`` with the other caption.
     """
     kept, new = own[own.scores >= score_thr], other[other.scores >= score_thr]
-    overlap = _corners(kept), _corners(new)
-    same = (box_iou(*overlap) >= MATCH_IOU) & (kept.labels[:, None] == new.labels[None])
-    pairs = same.nonzero()
-    change = (kept.scores[pairs[:, 0]] - new.scores[pairs[:, 1]]).abs()
+    overlap = box_iou(_corners(kept), _corners(new))
+    overlap[kept.labels[:, None] != new.labels[None]] = 0
+    same = overlap >= MATCH_IOU
+    again = same.any(1)
+    partners = overlap[again].argmax(1) if len(new) else again.nonzero().flatten()
+    change = (kept.scores[again] - new.scores[partners]).abs()
     return dict(
         detections=len(kept),
-        gone=int((~same.any(1)).sum()),
+        gone=int((~again).sum()),
         come=int((~same.any(0)).sum()),
         score_change=float(change.mean()) if len(change) else 0.0,
     )
