@@ -6,7 +6,7 @@ component is always the same neutral phrase.
 Day or night is a sum of four pieces of evidence (:func:`daylight_evidence`), each of them fallible:
 a night camera with automatic gain delivers pictures as bright as daylight, a lit shopping street
 has a bright upper third, a neutral lamp gives no tint. Views without sky are decided by colour and
-exposure alone, and less surely.
+exposure alone, and less surely. Every threshold stands below with its unit.
 """
 
 from __future__ import annotations
@@ -26,35 +26,45 @@ WORK_SIZE = (160, 128)
 SKY_FRACTION = 3
 """The upper 1/3 of the picture is where sky would be."""
 FRAME_LEVEL = 245
-"""A border brighter than this in both images is a frame around them, not scene."""
+"""Grey levels, 0-255: a border brighter than this in both images is a frame around them, not scene."""
 SATURATED_LEVEL = 250
+"""Grey levels, 0-255, from which on a pixel counts as saturated."""
 MIN_STRETCH = 32.0
-"""Smallest range, in grey levels, that is stretched to 0-1 before edges are measured: less is noise."""
+"""Smallest range, in grey levels or counts, stretched to 0-1 before edges are measured: less is noise."""
 
-# Evidence for daylight: (value - zero) / scale, clipped.
+# Evidence for daylight: (value - zero) / scale, clipped to what daylight_evidence says.
 SKY_ZERO, SKY_SCALE = 165.0, 60.0
+"""Luminance of the upper third, grey levels."""
 RELATIVE_SKY_ZERO, RELATIVE_SKY_SCALE = -10.0, 20.0
+"""Upper third minus the rest, grey levels."""
 TINT_ZERO, TINT_SCALE = 7.0, 4.0
+"""Distance from grey, units of a and b in 8-bit CIELAB."""
 EXPOSURE_ZERO, EXPOSURE_SCALE, EXPOSURE_WEIGHT = 80.0, 20.0, 3.0
+"""Mean luminance, grey levels; the weight is a plain factor."""
 
-VERY_DARK_MEAN = 20.0
-DIM_NIGHT_MEAN = 75.0
+VERY_DARK_MEAN, DIM_NIGHT_MEAN = 20.0, 75.0
+"""Mean luminance in grey levels below which a night is very dark, dimly lit; above it is artificially lit."""
 NIGHT_GLARE_AREA = 0.015
+"""Share of saturated pixels, 0-1, from which on lamps glare at night."""
 DIM_DAY_WHITE = 180.0
-OVEREXPOSED_AREA = 0.12
-OVEREXPOSED_MEDIAN = 200.0
+"""95th percentile of luminance in grey levels below which daylight is dim."""
+OVEREXPOSED_AREA, OVEREXPOSED_MEDIAN = 0.12, 200.0
+"""Share of saturated pixels, 0-1, or median luminance in grey levels, of an overexposed picture."""
 VEIL_BLACK, VEIL_AREA = 120.0, 0.08
-"""A light that shines into the lens lifts the black level; both it and the veil must show."""
+"""Glare by day: a light that shines into the lens lifts the 5th percentile of luminance, grey levels, and
+saturates a share of the pixels, 0-1; both must show."""
 FOG_BLACK_RATIO, FOG_EDGES = 0.55, 0.2
-"""Fog: the dark parts reach this share of the bright ones, and edges are weaker than this share."""
+"""Fog: the dark parts (5th percentile) reach this share of the bright ones (95th), and the mean gradient
+between neighbours is weaker than this share of them."""
 
 OPEN_EDGES, DENSE_EDGES = 0.33, 0.5
+"""Mean gradient, sum of both Sobel responses, of an image stretched to 0-1."""
 THERMAL_LOW, THERMAL_HIGH = 0.25, 0.6
-"""Robust infrared range as a share of the 8-bit scale."""
+"""2nd to 98th percentile of the infrared as a share of its scale, 0-1."""
 RAW_THERMAL_LOW, RAW_THERMAL_HIGH = 250.0, 1000.0
 """The same in counts of raw 16-bit data: 2.5 and 10 K at the usual 10 mK a count."""
 RAW_RANGE = 16384.0
-"""A 16-bit range beyond 14 bits is no raw sensor but a stretched image: judged as 8 bits are."""
+"""Counts: a 16-bit range beyond 14 bits is no raw sensor but a stretched image, judged as 8 bits are."""
 CROSSOVER_EDGE_RATIO = 0.5
 """Infrared edges below this share of the visible ones, at low contrast: objects melt into the scene."""
 

@@ -6,12 +6,11 @@ The container is safetensors. Equal strings are kept once::
     index       (N, 4) int32                  rows of image n, in the order of COMPONENTS
     keys        uint8                         the N image keys, UTF-8, joined by line breaks
     texts       uint8                         the U distinct strings, likewise
-    metadata    format, format_version, encoder, model, width, pooling, sha256
+    metadata    format, format_version, encoder, model, width, pooling, sha256, weights, variant
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from safetensors.numpy import save_file
 
 from mmslg.captions.base import TextEncoder
 from mmslg.captions.schema import COMPONENTS, StructuredCaption, image_key
+from mmslg.captions.store_format import TENSORS, content_hash, map_tensor, pack, unpack
 from mmslg.errors import InputError
 from mmslg.utils.io import atomic_path
 
@@ -31,8 +31,8 @@ FORMAT_VERSION = '1'
 BATCH = 256
 """Strings encoded at a time."""
 
-_TENSORS = ('embeddings', 'index', 'keys', 'texts')
 _HEADER = ('encoder', 'model', 'width', 'pooling', 'sha256')
+"""What a header must hold; ``weights`` and ``variant`` came later and have defaults."""
 
 
 class CaptionStore:
@@ -59,7 +59,7 @@ class CaptionStore:
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> CaptionStore:
-        """Open a store; the same as calling the class."""
+        """Open a store."""
         return cls(path)
 
     def _load(self) -> None:
@@ -71,9 +71,9 @@ class CaptionStore:
             self._file = safe_open(self.path, framework='numpy')
             self._metadata = self._file.metadata() or {}
             self._check_format()
-            self._embeddings = self._file.get_slice('embeddings')
+            self._embeddings = map_tensor(self.path, 'embeddings')
             self._index = self._file.get_tensor('index')
-            keys = _unpack(self._file.get_tensor('keys'))
+            keys = unpack(self._file.get_tensor('keys'))
         except (SafetensorError, OSError, UnicodeDecodeError) as error:
             raise InputError(f'{self.path}: not a caption store, or truncated ({error})') from None
         self._texts: list[str] | None = None
@@ -81,7 +81,7 @@ class CaptionStore:
         self._check_shapes()
 
     def _check_format(self) -> None:
-        if self._metadata.get('format') != FORMAT or not set(_TENSORS) <= set(self._file.keys()):
+        if self._metadata.get('format') != FORMAT or not set(TENSORS) <= set(self._file.keys()):
             raise InputError(f'{self.path}: not a caption store; write one with tools/captions/encode.py')
         version = self._metadata.get('format_version')
         if version != FORMAT_VERSION:
@@ -94,12 +94,11 @@ class CaptionStore:
             raise InputError(f'{self.path}: the header of the caption store lacks {", ".join(missing)}')
 
     def _check_shapes(self) -> None:
-        shape = self._embeddings.get_shape()
+        shape = self._embeddings.shape
         dims = {'pooled': 2, 'tokens': 3}.get(self.pooling)
         fits = (
             len(shape) == dims
             and str(shape[-1]) == self._metadata['width']
-            and self._embeddings.get_dtype() == 'F32'
             and self._index.shape == (len(self._rows), len(COMPONENTS))
             and self._index.dtype == np.int32
             and (not self._index.size or (self._index.min() >= 0 and self._index.max() < shape[0]))
@@ -135,9 +134,19 @@ class CaptionStore:
         return self._metadata['sha256']
 
     @property
+    def variant(self) -> str:
+        """Form in which the captions were encoded, see :mod:`mmslg.captions.variants`."""
+        return self._metadata.get('variant', 'structured')
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the embeddings of a caption, ``(4, d)`` or ``(4, L, d)``."""
+        return len(COMPONENTS), *self._embeddings.shape[1:]
+
+    @property
     def num_texts(self) -> int:
         """Number of distinct strings."""
-        return self._embeddings.get_shape()[0]
+        return len(self._embeddings)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -160,7 +169,7 @@ class CaptionStore:
         Raises:
             InputError: The store has no caption of this image.
         """
-        return np.concatenate([self._embeddings[row : row + 1] for row in self._row(key)])
+        return self._embeddings[self._row(key)]
 
     def caption(self, key: str) -> StructuredCaption:
         """Return the caption of an image.
@@ -169,7 +178,7 @@ class CaptionStore:
             InputError: The store has no caption of this image.
         """
         if self._texts is None:
-            self._texts = _unpack(self._file.get_tensor('texts'))
+            self._texts = unpack(self._file.get_tensor('texts'))
         return StructuredCaption(*(self._texts[row] for row in self._row(key)))
 
     def verify(self) -> None:
@@ -178,7 +187,7 @@ class CaptionStore:
         Raises:
             InputError: The content was changed.
         """
-        if _content_hash({name: self._file.get_tensor(name) for name in _TENSORS}) != self.sha256:
+        if content_hash({name: self._file.get_tensor(name) for name in TENSORS}) != self.sha256:
             raise InputError(f'{self.path}: the content does not match its hash; encode the captions again')
 
     def _row(self, key: str) -> list[int]:
@@ -203,6 +212,7 @@ def write_store(
     captions: Mapping[str, StructuredCaption],
     encoder: TextEncoder,
     progress: Callable[[int], None] | None = None,
+    variant: str = 'structured',
 ) -> int:
     """Encode captions and write the store, whole or not at all.
 
@@ -211,6 +221,7 @@ def write_store(
         captions: Captions by image key.
         encoder: Encodes every distinct string once.
         progress: Called with the number of strings encoded so far.
+        variant: Form of these captions, kept in the header.
 
     Returns:
         Number of distinct strings.
@@ -224,19 +235,14 @@ def write_store(
     if len(set(keys)) < len(keys):
         raise InputError(f"{path}: two captions belong to one image once '\\\\' is read as '/'")
     rows: dict[str, int] = {}
-    index = np.array(
-        [
-            [rows.setdefault(text, len(rows)) for text in caption.components()]
-            for caption in captions.values()
-        ],
-        np.int32,
-    )
+    texts_of = (caption.components() for caption in captions.values())
+    index = np.array([[rows.setdefault(text, len(rows)) for text in four] for four in texts_of], np.int32)
     texts = list(rows)
     tensors = {
         'embeddings': _encode(texts, encoder, progress),
         'index': index,
-        'keys': _pack(keys),
-        'texts': _pack(texts),
+        'keys': pack(keys),
+        'texts': pack(texts),
     }
     metadata = {
         'format': FORMAT,
@@ -245,7 +251,9 @@ def write_store(
         'model': encoder.model,
         'width': str(encoder.width),
         'pooling': encoder.pooling,
-        'sha256': _content_hash(tensors),
+        'sha256': content_hash(tensors),
+        'weights': encoder.weights,
+        'variant': variant,
     }
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
@@ -269,20 +277,3 @@ def _encode(texts: list[str], encoder: TextEncoder, progress: Callable[[int], No
         if progress:
             progress(min(start + BATCH, len(texts)))
     return np.concatenate(parts)
-
-
-def _pack(strings: list[str]) -> np.ndarray:
-    return np.frombuffer('\n'.join(strings).encode('utf-8'), np.uint8)
-
-
-def _unpack(blob: np.ndarray) -> list[str]:
-    return blob.tobytes().decode('utf-8').split('\n')
-
-
-def _content_hash(tensors: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name in _TENSORS:
-        tensor = np.ascontiguousarray(tensors[name])
-        digest.update(f'{name}{tensor.shape}{tensor.dtype.str}'.encode())
-        digest.update(tensor.data)
-    return digest.hexdigest()

@@ -58,13 +58,12 @@ def innermost(dataset: Any) -> Iterator[Any]:
 
 
 def find_caption(dataset: Any, key: str) -> dict[str, str]:
-    """Return the caption of a pair by component, empty if the pipeline loads none."""
+    """Return the caption that a pair's model is told, by component; empty if it is told none."""
     for inner in innermost(dataset):
         for transform in inner.pipeline.transforms:
             if isinstance(transform, LoadCaptionEmbedding):
-                for store in transform.stores:
-                    if key in store:
-                        return dict(zip(COMPONENTS, store.caption(key).components()))
+                caption = transform.caption(key)
+                return dict(zip(COMPONENTS, caption.components())) if caption else {}
     return {}
 
 

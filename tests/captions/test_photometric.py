@@ -18,7 +18,8 @@ from mmslg.captions.photometric import (
 from mmslg.captions.schema import VOCABULARY, time_of_day
 from mmslg.errors import InputError
 
-ROADSCENE = Path(__file__).parents[2] / '../shared/data/roadscene_flir'
+DATA = Path(__file__).parents[2] / '../shared/data'
+ROADSCENE = DATA / 'roadscene_flir'
 DAY = PairStatistics(
     mean=130,
     black=40,
@@ -203,3 +204,30 @@ def test_day_and_night_of_real_pairs():
     right = confusion.get(('day', 'day'), 0) + confusion.get(('night', 'night'), 0)
     assert sum(confusion.values()) == 108
     assert right / 108 >= 0.95, confusion
+
+
+@pytest.mark.parametrize(
+    ('visible', 'infrared', 'time', 'wanted'),
+    [
+        ('llvip_pairs/visible/*/*.jpg', ('visible', 'infrared'), lambda name: 'night', 1.0),
+        ('dronevehicle_pairs/padded_840x712/*/rgb/*.jpg', ('rgb', 'ir'), lambda name: 'night', 1.0),
+        # Sets 6 to 8 were taken by day. A backlit crossing and a shopping street at night go wrong.
+        (
+            'kaist_pairs/images/*_visible.*',
+            ('_visible', '_lwir'),
+            lambda name: 'day' if name[:5] in ('set06', 'set07', 'set08') else 'night',
+            11 / 13,
+        ),
+    ],
+    ids=['llvip', 'dronevehicle', 'kaist'],
+)
+def test_day_and_night_of_other_real_pairs(visible, infrared, time, wanted):
+    paths = sorted(DATA.glob(visible))
+    if not paths:
+        pytest.skip('the pairs are not beside the repository')
+    right = 0
+    for path in paths:
+        partner = str(path.relative_to(DATA)).replace(*infrared)
+        pair = cv2.imread(str(path)), cv2.imread(str(DATA / partner), cv2.IMREAD_GRAYSCALE)
+        right += time_of_day(PhotometricCaptioner().caption(*pair)) == time(path.name)
+    assert right / len(paths) >= wanted

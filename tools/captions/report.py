@@ -1,0 +1,81 @@
+r"""Report what captions say: distributions, day and night against annotations, failures, duplicates.
+
+Example:
+    python tools/captions/report.py data/flir/captions.jsonl \
+        --annotations data/flir/annotations_train.json data/flir/annotations_test.json
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mmslg.captions.pairs import read_pairs
+from mmslg.captions.report import format_summary, read_failures, read_times, summarise
+from mmslg.captions.schema import read_captions
+from mmslg.errors import InputError
+from mmslg.utils import cli
+from mmslg.utils.io import write_json
+from mmslg.visualization.captions import choose_pairs, draw_pair, draw_summary
+from mmslg.visualization.pairs import contact_sheet, write_picture
+
+
+def parse_args() -> argparse.Namespace:
+    """Return the parsed command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('captions', metavar='JSONL', help='captions.jsonl')
+    parser.add_argument(
+        '--annotations',
+        nargs='+',
+        metavar='FILE',
+        help='COCO-form JSON files: compares the time of day, and draws pairs',
+    )
+    parser.add_argument('--root', metavar='DIR', help="the dataset's folder [that of each annotation file]")
+    for what in ('visible', 'infrared'):
+        parser.add_argument(
+            f'--{what}',
+            metavar='DIR',
+            help=f'{what} images [as the annotation file says, else {what}/ below --root]',
+        )
+    parser.add_argument(
+        '--num',
+        type=int,
+        default=12,
+        help='pairs on the contact sheet, those that disagree first; 0 for none [12]',
+    )
+    parser.add_argument('--out', metavar='DIR', help='folder for the pictures [captions_report beside JSONL]')
+    parser.add_argument('--json', metavar='FILE', help='write the figures to this file')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Print the table and draw the pictures."""
+    args = parse_args()
+    if args.num < 0:
+        raise InputError(f'--num {args.num}: wanted 0 or more')
+    records = read_captions(args.captions)
+    times = read_times(args.annotations) if args.annotations else None
+    summary = summarise(records, times, read_failures(args.captions))
+    print(format_summary(summary))
+    out = Path(args.out or Path(args.captions).with_name('captions_report'))
+    if out.exists() and not out.is_dir():
+        raise InputError(f'{out}: wanted a folder, this is a file')
+    draw_summary(summary, out / 'distribution.png')
+    written = ['distribution.png']
+    if args.annotations and args.num:
+        pairs = read_pairs(args.annotations, args.visible, args.infrared, args.root)
+        pairs = [pair for pair in pairs if pair.key in records]
+        if pairs:
+            chosen = choose_pairs(pairs, summary['annotated']['disagreeing'], args.num)
+            pages = [draw_pair(pair, records[pair.key], times[pair.key]) for pair in chosen]
+            write_picture(out / 'contact_sheet.png', contact_sheet(pages))
+            written.append('contact_sheet.png')
+    if args.json:
+        write_json(args.json, {'captions_file': str(args.captions), **summary}, indent=2, ensure_ascii=False)
+    print(f'{" and ".join(written)} in {out}')
+
+
+if __name__ == '__main__':
+    cli.run(main)
