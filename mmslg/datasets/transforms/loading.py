@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import cv2
-import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
