@@ -86,6 +86,7 @@ if [ -n "$FIRST" ]; then
 fi
 
 step "3/6 captions"
+rm -f "$WORK_DIR"/captions.jsonl.partial*  # of an interrupted run; these captions take seconds
 "$PYTHON" tools/captions/generate.py "$DATA/annotations_train.json" "$DATA/annotations_test.json" \
     --captioner photometric --out "$WORK_DIR/captions.jsonl"
 "$PYTHON" tools/captions/encode.py "$WORK_DIR/captions.jsonl" --encoder hashed --out "$WORK_DIR/captions.safetensors"
