@@ -73,7 +73,7 @@ model = dict(
                 neg_pos_ub=-1,
                 add_gt_as_proposals=False,
             ),
-            allowed_border=0,
+            allowed_border=-1,  # with 0, as shipped, 640x512 pixels hold no anchor of stride 64
             pos_weight=-1,
             debug=False,
         ),
