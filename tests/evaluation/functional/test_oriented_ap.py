@@ -27,6 +27,9 @@ def test_both_modes_by_hand():
     # Recalls 0-0.3 see precision 1 (4 points), 0.4-0.6 see 2/3 (3), 0.7-1 see none (4).
     assert average_precision(recall, precision, '11points') == pytest.approx((4 * 1 + 3 * 2 / 3) / 11)
     assert average_precision(recall, precision, 'area') == pytest.approx(1 / 3 * 1 + 1 / 3 * 2 / 3)
+    # Two boxes; wrong, hit, hit: precision rises, and what counts at a recall is the best from there on.
+    rising = np.array([0, 1, 2]) / 2, np.array([0, 1 / 2, 2 / 3])
+    assert average_precision(*rising, 'area') == average_precision(*rising, '11points') == pytest.approx(2 / 3)
     assert average_precision(np.zeros(0), np.zeros(0), '11points') == 0
 
 
