@@ -36,11 +36,12 @@ def test_two_configs_over_two_seeds(pairs, tmp_path, monkeypatch, capsys, root):
     assert 'holds another run' in capsys.readouterr().err
 
 
-def test_what_is_wrong_is_said(tmp_path, monkeypatch, capsys):
+def test_what_is_wrong_is_said(pairs, tmp_path, monkeypatch, capsys):
     assert run_here('compare_configs.py', monkeypatch, CONFIGS[0], CONFIGS[0]) == 1
     assert 'wanted configs of different names' in capsys.readouterr().err
     arguments = ['--seeds', 0, '--work-dir', tmp_path]
-    monkeypatch.setenv('MMSLG_DATA', str(tmp_path / 'none'))
+    for key, value in (mini_env(pairs) | dict(MMSLG_DATA=str(tmp_path / 'none'))).items():
+        monkeypatch.setenv(key, value)
     assert run_here('compare_configs.py', monkeypatch, CONFIGS[0], *arguments) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert 'slgnet_mini.py, seed 0: training failed, see ' in error and 'annotations_train.json' in error

@@ -7,11 +7,14 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from faster_coco_eval import COCO, COCOeval_faster
 
 from mmslg.evaluation.functional.protocol import format_figures, images_by_condition
+
+if TYPE_CHECKING:
+    from faster_coco_eval import COCO
 
 METRIC = 'COCO mAP, IoU 0.50:0.95, mean over 101 recall points, 100 detections an image'
 STATS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
@@ -64,6 +67,8 @@ def _plain(value: float) -> float | None:
 
 def load_truth(data: dict) -> COCO:
     """Return the index that the evaluation wants of annotations in COCO form."""
+    from faster_coco_eval import COCO  # brings OpenCV, which the other metrics do not wait for
+
     with contextlib.redirect_stdout(io.StringIO()):
         return COCO(data)
 
@@ -82,6 +87,8 @@ def evaluate_coco(
         classes: Names of the categories that count.
         image_ids: The images that count; None is all of them.
     """
+    from faster_coco_eval import COCOeval_faster
+
     ids = {category['name']: category['id'] for category in truth.dataset['categories']}
     category_ids = [ids[name] for name in classes]
     image_ids = truth.getImgIds() if image_ids is None else list(image_ids)
