@@ -15,7 +15,16 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmslg.captions.schema import COMPONENTS
 from mmslg.datasets import LoadCaptionEmbedding
 from mmslg.errors import InputError
-from mmslg.visualization.pairs import contact_sheet, enlarge, write_picture
+from mmslg.visualization.pairs import (
+    add_legend,
+    class_colour,
+    contact_sheet,
+    draw_boxes,
+    enlarge,
+    side_by_side,
+    to_polygons,
+    write_picture,
+)
 
 SPLITS = ('train', 'val', 'test')
 WHITE = (255, 255, 255)
@@ -101,6 +110,38 @@ def enlarge_pair(image: torch.Tensor) -> tuple[np.ndarray, np.ndarray, int]:
     visible, infrared = split_pair(image)
     visible, factor = enlarge(visible)
     return visible, enlarge(infrared)[0], factor
+
+
+def scales_of(dataset: Any, packed: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scales (x, y) from pixels of predictions and of annotated boxes to the packed image."""
+    ratio = np.asarray(packed['data_samples'].get('scale_factor', (1.0, 1.0)))
+    return ratio, np.ones(2) if boxes_follow_picture(dataset) else ratio
+
+
+def draw_result(
+    packed: dict, found: tuple, truth: tuple, classes: tuple, title: str, scales: tuple
+) -> np.ndarray:
+    """Draw one pair with what was found and, dashed, what is annotated.
+
+    Args:
+        packed: The packed sample.
+        found: Boxes, labels and scores of the predictions.
+        truth: Boxes and labels of the ground truth.
+        classes: Class names.
+        title: Line above the pictures.
+        scales: From pixels of either kind of boxes to pixels of the packed image, each (x, y).
+    """
+    visible, infrared, factor = enlarge_pair(packed['inputs']['img'])
+    order = np.argsort(-found[2])  # labels of the surest boxes find room first
+    polygons = to_polygons(found[0])[order] * scales[0] * factor
+    labels = found[1][order]
+    texts = [f'{classes[label]} {score:.2f}' for label, score in zip(labels, found[2][order])]
+    marks = to_polygons(truth[0]) * scales[1] * factor
+    pictures = []
+    for picture in (visible, infrared):
+        picture = draw_boxes(picture, marks, [WHITE] * len(marks), dashed=True, thickness=1)
+        pictures.append(draw_boxes(picture, polygons, [class_colour(label) for label in labels], texts))
+    return add_legend(side_by_side(*pictures, title), classes, dashed_white='ground truth')
 
 
 def box_records(boxes: np.ndarray, labels: Sequence[int], classes: Sequence[str]) -> list[dict]:

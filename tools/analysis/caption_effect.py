@@ -16,15 +16,15 @@ from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
 from mmslg.utils.progress import Progress
-from mmslg.visualization.pairs import add_legend, class_colour, draw_boxes, side_by_side, to_polygons
+from mmslg.visualization.pairs import to_polygons
 from mmslg.visualization.samples import (
     SPLITS,
-    WHITE,
     box_array,
     build_split,
-    enlarge_pair,
+    draw_result,
     find_caption,
     picture_name,
+    scales_of,
     write_pages,
 )
 
@@ -78,26 +78,11 @@ def _corners(found) -> torch.Tensor:
     return torch.from_numpy(np.concatenate([polygons.min(1), polygons.max(1)], 1)).float()
 
 
-def draw(packed: dict, found, classes: tuple, title: str, score_thr: float) -> np.ndarray:
-    """Draw one pair with the detections and, dashed, the ground truth."""
-    visible, infrared, factor = enlarge_pair(packed['inputs']['img'])
-    sample = packed['data_samples']
-    ratio = np.asarray(sample.get('scale_factor', (1.0, 1.0))) * factor
-    found = found[found.scores >= score_thr]
-    polygons = to_polygons(box_array(found.bboxes)) * ratio
-    marks = to_polygons(box_array(sample.gt_instances.bboxes)) * ratio
-    labels = found.labels.tolist()
-    texts = [f'{classes[label]} {score:.2f}' for label, score in zip(labels, found.scores.tolist())]
-    pictures = []
-    for picture in (visible, infrared):
-        picture = draw_boxes(picture, marks, [WHITE] * len(marks), dashed=True, thickness=1)
-        pictures.append(draw_boxes(picture, polygons, [class_colour(label) for label in labels], texts))
-    return side_by_side(*pictures, title)
-
-
 def main() -> None:
     """Predict twice, compare, draw and report."""
     args = parse_args()
+    if args.num < 1:
+        raise InputError(f'--num {args.num}: wanted at least 1')
     cfg = read_config(args.config, args.cfg_options)
     checked_checkpoint(args.checkpoint)
     dataset = build_split(cfg, args.split, as_test=True)
@@ -106,22 +91,24 @@ def main() -> None:
         raise InputError(
             f'{args.config}: the model has no mmslg.LanguageGuidedModulation: captions do nothing'
         )
-    samples = [dataset[index] for index in range(len(dataset))]
-    if any('text' not in sample['inputs'] for sample in samples):
-        raise InputError(f'{args.config}: the test pipeline has no mmslg.LoadCaptionEmbedding')
-    texts = [sample['inputs']['text'] for sample in samples]
+    # Texts and names are kept; a whole split of images would not fit into memory.
+    texts, keys = [], []
+    for sample in (dataset[index] for index in range(len(dataset))):
+        if 'text' not in sample['inputs']:
+            raise InputError(f'{args.config}: the test pipeline has no mmslg.LoadCaptionEmbedding')
+        texts.append(sample['inputs']['text'])
+        keys.append(sample['data_samples'].get('file_name'))
     partners = most_unlike(torch.stack(texts)).tolist()
+    captions = ['; '.join(find_caption(dataset, key).values()) for key in keys]
     classes = dataset.metainfo['classes']
-    progress = Progress(len(samples), 'pairs')
+    progress = Progress(len(keys), 'pairs')
     rows, found = [], []
-    for i, sample in enumerate(samples):
+    for i, partner in enumerate(partners):
+        sample = dataset[i]
         own = predict(model, sample)
-        sample['inputs']['text'] = texts[partners[i]]
+        sample['inputs']['text'] = texts[partner]
         other = predict(model, sample)
-        sample['inputs']['text'] = texts[i]
-        keys = [samples[k]['data_samples'].get('file_name') for k in (i, partners[i])]
-        captions = ['; '.join(find_caption(dataset, key).values()) for key in keys]
-        rows.append(dict(file_name=keys[0], own=captions[0], other=captions[1], other_of=keys[1]))
+        rows.append(dict(file_name=keys[i], own=captions[i], other=captions[partner], other_of=keys[partner]))
         rows[-1] |= compare(own, other, args.score_thr)
         found.append((own, other))
         progress.update(i + 1)
@@ -130,11 +117,15 @@ def main() -> None:
     )
     pages = []
     for i in order[: args.num]:
-        halves = [
-            draw(samples[i], detections, classes, f'{whose}: {rows[i][key]}', args.score_thr)
-            for detections, whose, key in zip(found[i], ('own caption', 'another caption'), ('own', 'other'))
-        ]
-        pages.append(add_legend(np.vstack(halves), classes, dashed_white='ground truth'))
+        sample, halves = dataset[i], []
+        truth = sample['data_samples'].gt_instances
+        marks = box_array(truth.bboxes), truth.labels.numpy()
+        for detections, whose, key in zip(found[i], ('own caption', 'another caption'), ('own', 'other')):
+            shown = detections[detections.scores >= args.score_thr]
+            result = box_array(shown.bboxes), shown.labels.numpy(), shown.scores.numpy()
+            title = f'{whose}: {rows[i][key]}'
+            halves.append(draw_result(sample, result, marks, classes, title, scales_of(dataset, sample)))
+        pages.append(np.vstack(halves))
     totals = {key: sum(row[key] for row in rows) for key in ('detections', 'gone', 'come')}
     change = float(np.mean([row['score_change'] for row in rows]))
     print(

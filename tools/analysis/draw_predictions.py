@@ -11,16 +11,14 @@ from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
 from mmslg.utils.progress import Progress
-from mmslg.visualization.pairs import add_legend, class_colour, draw_boxes, side_by_side, to_polygons
 from mmslg.visualization.samples import (
     SPLITS,
-    WHITE,
     box_array,
     box_records,
-    boxes_follow_picture,
     build_split,
-    enlarge_pair,
+    draw_result,
     picture_name,
+    scales_of,
     write_pages,
 )
 
@@ -37,32 +35,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def draw_result(
-    packed: dict, found: tuple, truth: tuple, classes: tuple, title: str, scales: tuple
-) -> np.ndarray:
-    """Draw one pair.
-
-    Args:
-        packed: The packed sample.
-        found: Boxes, labels and scores of the predictions.
-        truth: Boxes and labels of the ground truth.
-        classes: Class names.
-        title: Line above the pictures.
-        scales: From pixels of either kind of boxes to pixels of the packed image, each (x, y).
-    """
-    visible, infrared, factor = enlarge_pair(packed['inputs']['img'])
-    order = np.argsort(-found[2])  # labels of the surest boxes find room first
-    polygons = to_polygons(found[0])[order] * scales[0] * factor
-    labels = found[1][order]
-    texts = [f'{classes[label]} {score:.2f}' for label, score in zip(labels, found[2][order])]
-    marks = to_polygons(truth[0]) * scales[1] * factor
-    pictures = []
-    for picture in (visible, infrared):
-        picture = draw_boxes(picture, marks, [WHITE] * len(marks), dashed=True, thickness=1)
-        pictures.append(draw_boxes(picture, polygons, [class_colour(label) for label in labels], texts))
-    return add_legend(side_by_side(*pictures, title), classes, dashed_white='ground truth')
-
-
 def main() -> None:
     """Predict, draw and report."""
     args = parse_args()
@@ -73,22 +45,19 @@ def main() -> None:
     dataset = build_split(cfg, args.split, as_test=True)
     model = load_detector(cfg, args.checkpoint)
     classes = dataset.metainfo['classes']
-    follows = boxes_follow_picture(dataset)
     num = min(args.num, len(dataset))
     progress = Progress(num, 'pairs')
     names, pages, records = [], [], []
     for i, index in enumerate(np.linspace(0, len(dataset) - 1, num).round().astype(int)):
         packed = dataset[int(index)]
         sample = packed['data_samples']
-        ratio = np.asarray(sample.get('scale_factor', (1.0, 1.0)))
         truth = box_array(sample.gt_instances.bboxes), sample.gt_instances.labels.numpy()
         predicted = predict(model, packed, args.score_thr)
         found = box_array(predicted.bboxes), predicted.labels.numpy(), predicted.scores.numpy()
         key = sample.get('file_name', f'pair {index}')
         title = f'{key}: {len(found[0])} found from a score of {args.score_thr:g}, {len(truth[0])} annotated'
-        scales = ratio, np.ones(2) if follows else ratio
         names.append(picture_name(int(index), key))
-        pages.append(draw_result(packed, found, truth, classes, title, scales))
+        pages.append(draw_result(packed, found, truth, classes, title, scales_of(dataset, packed)))
         records.append(
             {
                 'picture': names[-1],
