@@ -88,7 +88,7 @@ def read_pairs(
     """
     pairs: dict[str, ImagePair] = {}
     for path in map(Path, annotations):
-        data = _read(path)
+        data = read_annotations(path)
         base = path.parent if root is None else Path(root)
         named = default_folders(data)
         folders = [
@@ -107,7 +107,12 @@ def read_pairs(
     return list(pairs.values())
 
 
-def _read(path: Path) -> dict:
+def read_annotations(path: str | os.PathLike) -> dict:
+    """Read a COCO-form annotation file.
+
+    Raises:
+        InputError: It has no list of images.
+    """
     data = read_json(path)
     if not isinstance(data, dict) or not isinstance(data.get('images'), list):
         raise InputError(f"{path}: wanted COCO-form annotations with a list 'images'")

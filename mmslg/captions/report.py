@@ -6,12 +6,12 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
+from mmslg.captions.journal import failed_path
+from mmslg.captions.pairs import read_annotations
 from mmslg.captions.schema import COMPONENTS, VOCABULARY, CaptionRecord, image_key, time_of_day
 from mmslg.errors import InputError
-from mmslg.utils.io import read_json
 
 TIMES = ('day', 'night')
 UNCLEAR = 'neither'
@@ -101,9 +101,8 @@ def read_times(annotations: Iterable[str | os.PathLike]) -> dict[str, str | None
     """
     times: dict[str, str | None] = {}
     for path in annotations:
-        data = read_json(path)
-        images = data.get('images') if isinstance(data, dict) else None
-        if not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
+        images = read_annotations(path)['images']
+        if not all(isinstance(image, dict) for image in images):
             raise InputError(f"{path}: wanted COCO-form annotations with a list 'images'")
         for image in images:
             time = image.get('time')
@@ -122,7 +121,7 @@ def read_failures(captions: str | os.PathLike) -> list[dict[str, str]]:
     Raises:
         InputError: A line is no such record.
     """
-    path = Path(f'{captions}.failed.jsonl')
+    path = failed_path(captions)
     if not path.is_file():
         return []
     failures = []
