@@ -20,7 +20,7 @@ from mmslg.errors import InputError
 from mmslg.models.backbones.frozen_trunk import FrozenTrunk
 from mmslg.models.layers import FeatureFusionAdapter, StructureEncoder, flatten_levels, token_centers
 from mmslg.registry import MODELS
-from mmslg.structures import BackboneOutput
+from mmslg.models.outputs import BackboneOutput
 
 
 @MODELS.register_module()

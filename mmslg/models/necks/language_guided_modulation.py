@@ -9,7 +9,7 @@ from mmengine.model import BaseModule
 from mmslg.errors import InputError
 from mmslg.models.layers import CaptionModulation
 from mmslg.registry import MODELS
-from mmslg.structures import BackboneOutput
+from mmslg.models.outputs import BackboneOutput
 
 
 @MODELS.register_module()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmslg.errors import InputError
 from mmslg.registry import MODELS
-from mmslg.structures import BackboneOutput
+from mmslg.models.outputs import BackboneOutput
 
 
 @MODELS.register_module()
