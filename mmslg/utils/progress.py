@@ -58,6 +58,7 @@ def progress_bar(total: int, what: str, interval: float | None = None) -> tqdm:
         dynamic_ncols=terminal,
         mininterval=interval,
         miniters=1,
+        position=0,
     )
 
 
