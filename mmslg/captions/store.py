@@ -20,7 +20,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from mmslg.captions.base import TextEncoder
+from mmslg.captions.encoders.base import TextEncoder
 from mmslg.captions.schema import COMPONENTS, StructuredCaption, image_key
 from mmslg.captions.store_format import TENSORS, content_hash, map_tensor, pack, unpack
 from mmslg.errors import InputError
