@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mmslg.captions.base import Captioner
+from mmslg.captions.captioners.base import Captioner
+from mmslg.captions.encoders.hashed import HashedTextEncoder
 from mmslg.captions.generation import generate_captions
-from mmslg.captions.hashed import HashedTextEncoder
 from mmslg.captions.pairs import read_pairs
 from mmslg.captions.schema import StructuredCaption, read_captions
 from mmslg.captions.store import CaptionStore

@@ -15,10 +15,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmslg.captions.base import build_text_encoder
+from mmslg.captions.building import build_text_encoder
+from mmslg.captions.encoders.network import POOLINGS
 from mmslg.captions.schema import read_captions
 from mmslg.captions.store import CaptionStore, write_store
-from mmslg.captions.torch_encoder import POOLINGS
 from mmslg.captions.variants import STORE_VARIANTS, rewrite
 from mmslg.utils import cli
 from mmslg.utils.progress import count_to, progress_bar

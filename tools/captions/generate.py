@@ -24,11 +24,11 @@ from typing import Any
 
 from mmengine.config import DictAction
 
-from mmslg.captions.base import build_captioner
+from mmslg.captions.building import build_captioner
+from mmslg.captions.captioners.qwen import DTYPES
 from mmslg.captions.generation import generate_captions, shard_from_environment
 from mmslg.captions.journal import failed_path
 from mmslg.captions.pairs import read_pairs
-from mmslg.captions.qwen import DTYPES
 from mmslg.captions.schema import COMPONENTS, CaptionRecord
 from mmslg.errors import InputError
 from mmslg.utils import cli
