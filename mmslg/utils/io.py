@@ -194,9 +194,9 @@ def read_bytes(path: str | os.PathLike, limit: int | None = None) -> bytes:
     """
     with explained(path):
         mode = os.stat(path).st_mode
-        if stat.S_ISDIR(mode) or not stat.S_ISREG(mode):
-            what = 'a folder' if stat.S_ISDIR(mode) else 'not a regular file'
-            raise InputError(f'{os.fspath(path)}: {what}, wanted a file to read')
+        if not stat.S_ISREG(mode):
+            what = 'a folder, ' if stat.S_ISDIR(mode) else ''
+            raise InputError(f'{os.fspath(path)}: {what}not a regular file, wanted a file to read')
         with open(path, 'rb') as file:
             data = file.read(-1 if limit is None else limit + 1)
     if limit is not None and len(data) > limit:

@@ -162,7 +162,7 @@ def test_what_is_no_file_is_refused_and_does_not_hang(tmp_path, read):
     for path, message in {
         tmp_path / 'pipe': 'pipe: not a regular file, wanted a file to read',
         '/dev/zero': '/dev/zero: not a regular file, wanted a file to read',
-        tmp_path: 'a folder, wanted a file to read',
+        tmp_path: 'a folder, not a regular file, wanted a file to read',
         tmp_path / 'none': 'none: no such file',
         tmp_path / 'loop': 'loop: a symbolic link that leads back to itself',
         tmp_path / 'file' / 'x': 'x: a part of the path is a file, and no folder',
