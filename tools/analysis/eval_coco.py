@@ -37,8 +37,7 @@ def main() -> None:
     """Read, evaluate and report."""
     args = parse_args()
     files = name_methods(args.dets)
-    if args.json:
-        refuse_overwriting(args.json, args.gt, *args.dets)
+    refuse_overwriting(args.json, args.gt, *args.dets)
     annotations = read_annotations(args.gt)
     classes = args.classes or annotations.classes
     unknown = [name for name in classes if name not in annotations.classes]

@@ -137,8 +137,10 @@ def main() -> None:
     if args.plot and Path(args.plot).suffix.lower() != '.png':
         raise InputError(f'--plot {args.plot}: wanted a name that ends in .png')
     files = name_methods(args.dets)
-    for out in filter(None, (args.json, args.plot)):
-        refuse_overwriting(out, args.gt, *args.dets)
+    inputs = [args.gt, *args.dets]
+    inputs += [file for path in inputs if Path(path).is_dir() for file in Path(path).glob('*.txt')]
+    for out in (args.json, args.plot):
+        refuse_overwriting(out, *inputs)
     truth = read_ground_truth(args.gt)
     print('\n'.join(describe_ground_truth(truth, settings)))
     methods = {}
