@@ -30,6 +30,10 @@ def test_annotation_0_of_each_form():
     in_coco = parse_annotations(annotations(), 'x.json')
     assert in_coco.image.tolist() == [0, 0, 2, 2]
     assert in_coco.first.tolist() == [True, False, False, False]
+    converted = annotations()
+    for image in converted['images']:
+        image['im_name'] = frame_name(image['file_name'])  # as the converter writes it beside the file's name
+    assert parse_annotations(converted, 'x.json').first.tolist() == [True, False, False, False]
     published = annotations()
     for image in published['images']:
         image['im_name'] = frame_name(image.pop('file_name'))
