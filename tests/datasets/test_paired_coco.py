@@ -269,4 +269,6 @@ def test_nothing_to_learn_from_and_nothing_to_test_on(folder):
 def test_filters_of_training(folder):
     change(folder, images=lambda images: [{**images[0], 'width': 20, 'crop': [0, 0, 20, 64]}, *images[1:]])
     assert len(build(folder, filter_cfg=dict(min_size=32))) == 3
-    refused(folder, 'filter_cfg knows filter_empty_gt and min_size, got min_sise', filter_cfg=dict(min_sise=3))
+    refused(
+        folder, 'filter_cfg knows filter_empty_gt and min_size, got min_sise', filter_cfg=dict(min_sise=3)
+    )

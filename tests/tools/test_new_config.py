@@ -22,7 +22,9 @@ def test_the_leaf_says_everything_about_the_data(folder, tmp_path, monkeypatch, 
     """Also of a folder with an apostrophe in its name; the config is read and dumped as any other."""
     out = tmp_path / 'run' / 'mine.py'
     assert not run_here('new_config.py', monkeypatch, folder, '--out', out)
-    assert '3 training and 3 test pairs of cat, dog; scaled to 320x256, 4 in a batch' in capsys.readouterr().out
+    assert (
+        '3 training and 3 test pairs of cat, dog; scaled to 320x256, 4 in a batch' in capsys.readouterr().out
+    )
     cfg = Config.fromfile(out)
     cfg.dump(tmp_path / 'dumped.py')
     for config in (cfg, Config.fromfile(tmp_path / 'dumped.py')):
