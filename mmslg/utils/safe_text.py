@@ -62,6 +62,19 @@ def check_number(value: object, path: object, what: str, largest: float = MAX_CO
     return int(value) if value == int(value) else value
 
 
+def finite(values: object, count: int) -> list[float] | None:
+    """Return ``count`` finite numbers, or None if ``values`` is anything else than a list of such."""
+    if not isinstance(values, (list, tuple)) or len(values) != count:
+        return None
+    if not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
+        return None
+    try:
+        numbers = [float(v) for v in values]
+    except OverflowError:  # a whole number of more than 308 digits
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
+
+
 def safe_name(name: object, path: object, what: str) -> str:
     """Return a file name with ``/`` between folders that stays below its folder.
 
