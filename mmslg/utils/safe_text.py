@@ -19,8 +19,11 @@ _NUMBER = re.compile(r'[+-]?(?:\d{1,12}(?:\.\d{0,12})?|\.\d{1,12})(?:[eE][+-]?\d
 
 
 def shorten(text: object, length: int = 40) -> str:
-    """Return a printable form of ``text`` of bounded length, for messages."""
-    shown = ascii(text if isinstance(text, str) else str(text)[: 4 * length])
+    """Return a printable form of any value, of bounded length, for messages; texts stand in quotes."""
+    try:
+        shown = ascii(text)
+    except RecursionError:
+        shown = f'a nested {type(text).__name__}'
     return shown if len(shown) <= length else shown[: length - 3] + '...'
 
 

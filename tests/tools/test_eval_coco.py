@@ -5,8 +5,8 @@ import json
 import os
 
 import pytest
-from conftest import run_analysis, run_here
 from evaluation.functional.test_coco_ap import drawn, reference
+from helpers import run_analysis, run_here
 
 
 @pytest.fixture
