@@ -280,13 +280,9 @@ class _Reader:
                 entry[field] = self._whole(entry[field], f'{field} of {what}')
             ids[entry['id']] += 1
             if entry['image_id'] not in images:
-                self._refuse(
-                    f'{what} points to image {entry["image_id"]}, which the file does not list'
-                )
+                self._refuse(f'{what} points to image {entry["image_id"]}, which the file does not list')
             if entry['category_id'] not in category_ids:
-                self._refuse(
-                    f'{what} is of category {entry["category_id"]}, which the file does not list'
-                )
+                self._refuse(f'{what} is of category {entry["category_id"]}, which the file does not list')
             if self._box(entry, what, images[entry['image_id']]):
                 boxes.append(entry)
         self._unique('annotation id', ids.elements())

@@ -8,8 +8,8 @@ from mmengine.model import BaseModule
 
 from mmslg.errors import InputError
 from mmslg.models.layers import CaptionModulation
-from mmslg.registry import MODELS
 from mmslg.models.outputs import BackboneOutput
+from mmslg.registry import MODELS
 
 
 @MODELS.register_module()
