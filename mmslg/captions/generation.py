@@ -83,11 +83,13 @@ def merge_pairs(files: Iterable[Annotations]) -> list[ImagePair]:
             known = pairs.setdefault(pair.key, pair)
             if _meaning(known) != _meaning(pair):
                 raise InputError(
-                    f'{file.path}: {pair.key} is {pair.visible} here but {known.visible} in an earlier file, or '
-                    'of another crop; caption these annotation files into separate outputs'
+                    f'{file.path}: {pair.key} is {pair.visible} here but {known.visible} in an earlier file, '
+                    'or of another size or crop; caption these annotation files into separate outputs'
                 )
             if pair.time != known.time and pair.time and known.time:
-                raise InputError(f'{file.path}: {pair.key} is by {pair.time} here, by {known.time} in an earlier file')
+                raise InputError(
+                    f'{file.path}: {pair.key} has time={pair.time} here but {known.time} in an earlier file'
+                )
             pairs[pair.key] = replace(known, time=known.time or pair.time)
     return list(pairs.values())
 
@@ -174,6 +176,6 @@ def _check_origin(journal: Journal, name: str, version: str) -> None:
     for record in journal.records.values():
         if (record.captioner, record.version) != (name, version):
             raise InputError(
-                f'{journal.out}: {record.file_name} was captioned by {record.captioner} {record.version}, and '
-                f'{name} {version} would go on; choose another --out'
+                f'{journal.out}: {record.file_name} was captioned by {record.captioner} {record.version}, '
+                f'and {name} {version} would go on; choose another --out'
             )

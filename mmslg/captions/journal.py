@@ -2,7 +2,8 @@
 
 ``<out>.partial`` gets a line for every pair as soon as the pair is through: its record of ``captions.jsonl``,
 or the reason why there is none. Lines are only ever appended; what a killed run left of its last line is
-dropped. When all pairs are through, ``<out>`` and ``<out>.failed.jsonl`` are written whole, and the journal goes.
+dropped. When all pairs are through, ``<out>`` and ``<out>.failed.jsonl`` are written whole, and the journal
+goes.
 """
 
 from __future__ import annotations
@@ -252,8 +253,8 @@ def _parse_failure(where: str, line: bytes) -> FailedPair:
         return FailedPair(**{**values, 'file_name': image_key(failure.file_name)})
     except (ValueError, TypeError, RecursionError):
         raise InputError(
-            f'{where}: wanted an object with file_name and failure, got {one_line(repr(line))}; mend the line '
-            'or remove it'
+            f'{where}: wanted an object with file_name and failure, got {one_line(repr(line))}; mend the '
+            'line or remove it'
         ) from None
 
 
