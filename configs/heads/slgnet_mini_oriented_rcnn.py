@@ -17,5 +17,3 @@ model = dict(
     roi_head=dict(bbox_head=dict(num_classes=len(_base_.metainfo['classes']))),
 )
 model['data_preprocessor']['boxtype2tensor'] = False
-
-visualizer = dict(type='RotLocalVisualizer')

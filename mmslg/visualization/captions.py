@@ -14,9 +14,8 @@ import numpy as np
 from mmslg.captions.pairs import ImagePair
 from mmslg.captions.report import TIMES, UNCLEAR, shorten, top
 from mmslg.captions.schema import CaptionRecord, time_of_day
-from mmslg.utils.image_io import read_infrared, read_visible, to_8bit
 from mmslg.utils.io import atomic_path
-from mmslg.visualization.pairs import add_lines, side_by_side
+from mmslg.visualization.pairs import add_lines, read_pictures, side_by_side
 
 BARS = 8
 """Phrases of a component that get a bar of their own."""
@@ -120,10 +119,8 @@ def draw_pair(pair: ImagePair, record: CaptionRecord, time: str | None = None) -
     Raises:
         InputError: An image cannot be read.
     """
-    visible = read_visible(pair.visible, pair.crop)
-    infrared = to_8bit(read_infrared(pair.infrared, pair.crop))
+    visible, infrared = read_pictures(pair.visible, pair.infrared, pair.crop)
     size = PAIR_WIDTH, max(round(visible.shape[0] * PAIR_WIDTH / visible.shape[1]), 1)
-    infrared = cv2.cvtColor(infrared, cv2.COLOR_GRAY2BGR)
     page = side_by_side(
         *(cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (visible, infrared)), pair.key
     )

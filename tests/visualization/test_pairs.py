@@ -3,18 +3,14 @@ import math
 import numpy as np
 import pytest
 
+from mmslg.visualization.boxes import PALETTE, class_colour, draw_boxes, shorten, to_polygons
 from mmslg.visualization.pairs import (
     PAIR_ORIGIN,
-    PALETTE,
     add_legend,
     add_lines,
-    class_colour,
     contact_sheet,
-    draw_boxes,
     enlarge,
-    shorten,
     side_by_side,
-    to_polygons,
 )
 
 RED = (0, 0, 255)

@@ -16,17 +16,8 @@ from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
 from mmslg.utils.progress import Progress
-from mmslg.visualization.pairs import to_polygons
-from mmslg.visualization.samples import (
-    SPLITS,
-    box_array,
-    build_split,
-    draw_result,
-    find_caption,
-    picture_name,
-    scales_of,
-    write_pages,
-)
+from mmslg.visualization.pair_visualizer import draw_sample, to_boxes
+from mmslg.visualization.samples import SPLITS, build_split, caption_of, picture_name, write_pages
 
 MATCH_IOU = 0.5
 
@@ -72,9 +63,7 @@ def compare(own, other, score_thr: float) -> dict:
 
 def _corners(found) -> torch.Tensor:
     """Return upright boxes around detections of any kind, (N, 4)."""
-    polygons = to_polygons(box_array(found.bboxes))
-    if not len(polygons):
-        return torch.zeros(0, 4)
+    polygons = to_boxes(found).polygons
     return torch.from_numpy(np.concatenate([polygons.min(1), polygons.max(1)], 1)).float()
 
 
@@ -91,15 +80,13 @@ def main() -> None:
         raise InputError(
             f'{args.config}: the model has no mmslg.LanguageGuidedModulation: captions do nothing'
         )
-    # Texts and names are kept; a whole split of images would not fit into memory.
-    texts, keys = [], []
-    for sample in (dataset[index] for index in range(len(dataset))):
-        if 'text' not in sample['inputs']:
-            raise InputError(f'{args.config}: the test pipeline has no mmslg.LoadCaptionEmbedding')
-        texts.append(sample['inputs']['text'])
-        keys.append(sample['data_samples'].get('file_name'))
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    if 'text' not in infos[0]:
+        raise InputError(f'{args.config}: the {args.split} dataset has no caption_store')
+    texts = [info['text'] for info in infos]
+    keys = [info['file_name'] for info in infos]
+    captions = ['; '.join(caption_of(info).values()) for info in infos]
     partners = most_unlike(torch.stack(texts)).tolist()
-    captions = ['; '.join(find_caption(dataset, key).values()) for key in keys]
     classes = dataset.metainfo['classes']
     progress = Progress(len(keys), 'pairs')
     rows, found = [], []
@@ -117,14 +104,10 @@ def main() -> None:
     )
     pages = []
     for i in order[: args.num]:
-        sample, halves = dataset[i], []
-        truth = sample['data_samples'].gt_instances
-        marks = box_array(truth.bboxes), truth.labels.numpy()
+        sample, halves = dataset[i]['data_samples'], []
         for detections, whose, key in zip(found[i], ('own caption', 'another caption'), ('own', 'other')):
-            shown = detections[detections.scores >= args.score_thr]
-            result = box_array(shown.bboxes), shown.labels.numpy(), shown.scores.numpy()
-            title = f'{whose}: {rows[i][key]}'
-            halves.append(draw_result(sample, result, marks, classes, title, scales_of(dataset, sample)))
+            sample.pred_instances = detections
+            halves.append(draw_sample(sample, classes, args.score_thr, f'{whose}: {rows[i][key]}'))
         pages.append(np.vstack(halves))
     totals = {key: sum(row[key] for row in rows) for key in ('detections', 'gone', 'come')}
     change = float(np.mean([row['score_change'] for row in rows]))
@@ -133,7 +116,7 @@ def main() -> None:
         f'own caption; with the most unlike one {totals["gone"]} have gone and {totals["come"]} have come; '
         f'scores of the others change by {change:.3f} on average'
     )
-    names = [picture_name(i, rows[i]['file_name']) for i in order[: args.num]]
+    names = [f'{i:03d}_{picture_name(keys[i])}.png' for i in order[: args.num]]
     write_pages(args.out or f'work_dirs/{Path(args.config).stem}/caption_effect', names, pages)
     if args.json:
         data = dict(
