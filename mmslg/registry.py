@@ -13,8 +13,12 @@ from mmengine import registry as engine  # noqa: E402
 from mmengine.registry import Registry  # noqa: E402
 
 MODELS = Registry('model', parent=engine.MODELS, scope='mmslg', locations=['mmslg.models'])
-DATASETS = Registry('dataset', parent=engine.DATASETS, scope='mmslg', locations=['mmslg.datasets'])
-TRANSFORMS = Registry('transform', parent=engine.TRANSFORMS, scope='mmslg', locations=['mmslg.datasets'])
+DATASETS = Registry(
+    'dataset', parent=engine.DATASETS, scope='mmslg', locations=['mmslg.datasets.paired_coco']
+)
+TRANSFORMS = Registry(
+    'transform', parent=engine.TRANSFORMS, scope='mmslg', locations=['mmslg.datasets.transforms']
+)
 HOOKS = Registry(
     'hook', parent=engine.HOOKS, scope='mmslg', locations=['mmslg.engine', 'mmslg.visualization.hook']
 )
@@ -32,5 +36,11 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
 )
 METRICS = Registry('metric', parent=engine.METRICS, scope='mmslg', locations=['mmslg.evaluation.metrics'])
 
-CAPTIONERS = Registry('captioner', scope='mmslg', locations=['mmslg.captions'])
-TEXT_ENCODERS = Registry('text encoder', scope='mmslg', locations=['mmslg.captions'])
+_CAPTIONERS = ('photometric', 'qwen', 'server')
+CAPTIONERS = Registry(
+    'captioner', scope='mmslg', locations=[f'mmslg.captions.captioners.{name}' for name in _CAPTIONERS]
+)
+_ENCODERS = ('hashed', 'hf', 'open_clip')
+TEXT_ENCODERS = Registry(
+    'text encoder', scope='mmslg', locations=[f'mmslg.captions.encoders.{name}' for name in _ENCODERS]
+)

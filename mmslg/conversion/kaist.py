@@ -12,9 +12,8 @@ from mmslg.conversion.layout import Box, Labels, Layout, Pair, common_folder, sc
 from mmslg.conversion.published import KAIST_TRAIN_LISTS
 from mmslg.conversion.voc import parse_voc
 from mmslg.errors import InputError
-from mmslg.utils.bbgt import read_bbgt
+from mmslg.evaluation.functional.kaist import NIGHT_SETS, read_bbgt
 
-NIGHT_SETS = (3, 4, 5, 9, 10, 11)
 FIRST_TEST_SET = 6
 TEST_STEP = 20
 """The test split takes every 20th frame: I00019, I00039, ..."""

@@ -4,7 +4,7 @@ import json
 import statistics
 
 import pytest
-from conftest import TINY, mini_env, run_here
+from helpers import TINY, mini_env, run_here
 
 CONFIGS = ('configs/slgnet_mini.py', 'configs/ablations/slgnet_mini_shuffled_captions.py')
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import run_analysis, run_here
+from helpers import run_analysis, run_here
 from evaluation.functional.test_coco_ap import drawn, reference
 
 

@@ -10,7 +10,7 @@ import time
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 
 TOOL = 'tools/analysis/eval_kaist.py'
 NAMES = [f'set{s:02d}_V000_I{20 * i + 19:05d}' for s in (6, 9) for i in range(4)]

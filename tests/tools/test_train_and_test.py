@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, TINY, mini_env, write_captions
+from helpers import ROOT, TINY, mini_env, write_captions
 from mmengine.runner import CheckpointLoader
 
 MINI = 'configs/slgnet_mini.py'
@@ -31,7 +31,7 @@ def failed(process, message):
 @pytest.fixture(scope='module')
 def trained(run_tool, tmp_path_factory):
     """A finished run: its pairs, its work folder, its process."""
-    from conftest import write_pairs
+    from helpers import write_pairs
 
     folder, work_dir = tmp_path_factory.mktemp('pairs'), tmp_path_factory.mktemp('run')
     names = []

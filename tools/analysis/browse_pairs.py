@@ -10,7 +10,7 @@ from mmslg.apis.launch import add_analysis_arguments, read_config
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
-from mmslg.utils.progress import Progress
+from mmslg.utils.progress import progress_bar
 from mmslg.visualization.pair_visualizer import to_boxes
 from mmslg.visualization.pairs import add_lines, draw_pair_boxes
 from mmslg.visualization.samples import (
@@ -61,7 +61,7 @@ def main() -> None:
     set_random_seed(args.seed)
     classes = dataset.metainfo['classes']
     num = min(args.num, len(dataset))
-    progress = Progress(num, 'pairs')
+    bar = progress_bar(num, 'pairs')
     pages, records = [], []
     for i in range(num):
         packed = dataset[i]
@@ -83,7 +83,7 @@ def main() -> None:
                 'caption': caption,
             }
         )
-        progress.update(i + 1)
+        bar.update()
     names = [record['picture'] for record in records]
     write_pages(args.out or f'work_dirs/{Path(args.config).stem}/pairs_{args.split}', names, pages)
     if args.json:

@@ -15,7 +15,7 @@ from mmslg.apis.profiling import find_parts
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
-from mmslg.utils.progress import Progress
+from mmslg.utils.progress import progress_bar
 from mmslg.visualization.pair_visualizer import draw_sample, to_boxes
 from mmslg.visualization.samples import SPLITS, build_split, caption_of, picture_name, write_pages
 
@@ -88,7 +88,7 @@ def main() -> None:
     captions = ['; '.join(caption_of(info).values()) for info in infos]
     partners = most_unlike(torch.stack(texts)).tolist()
     classes = dataset.metainfo['classes']
-    progress = Progress(len(keys), 'pairs')
+    bar = progress_bar(len(keys), 'pairs')
     rows, found = [], []
     for i, partner in enumerate(partners):
         sample = dataset[i]
@@ -98,7 +98,7 @@ def main() -> None:
         rows.append(dict(file_name=keys[i], own=captions[i], other=captions[partner], other_of=keys[partner]))
         rows[-1] |= compare(own, other, args.score_thr)
         found.append((own, other))
-        progress.update(i + 1)
+        bar.update()
     order = sorted(
         range(len(rows)), key=lambda i: (-rows[i]['gone'] - rows[i]['come'], -rows[i]['score_change'])
     )

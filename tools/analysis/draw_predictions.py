@@ -10,7 +10,7 @@ from mmslg.apis.launch import add_analysis_arguments, checked_checkpoint, read_c
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
-from mmslg.utils.progress import Progress
+from mmslg.utils.progress import progress_bar
 from mmslg.visualization.pair_visualizer import draw_sample
 from mmslg.visualization.samples import SPLITS, box_records, build_split, picture_name, write_pages
 
@@ -38,7 +38,7 @@ def main() -> None:
     model = load_detector(cfg, args.checkpoint)
     classes = dataset.metainfo['classes']
     num = min(args.num, len(dataset))
-    progress = Progress(num, 'pairs')
+    bar = progress_bar(num, 'pairs')
     pages, records = [], []
     for i, index in enumerate(np.linspace(0, len(dataset) - 1, num).round().astype(int).tolist()):
         packed = dataset[index]
@@ -53,7 +53,7 @@ def main() -> None:
                 'ground_truth': box_records(sample.gt_instances, classes),
             }
         )
-        progress.update(i + 1)
+        bar.update()
     names = [record['picture'] for record in records]
     write_pages(args.out or f'work_dirs/{Path(args.config).stem}/predictions_{args.split}', names, pages)
     if args.json:

@@ -1,13 +1,13 @@
 import pytest
 import torch
-from conftest import ROOT
+from helpers import ROOT
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from mmengine.utils import import_modules_from_strings
 
 from mmslg.errors import InputError
 from mmslg.models import LanguageGuidedModulation
-from mmslg.structures import BackboneOutput
+from mmslg.models.outputs import BackboneOutput
 
 
 @pytest.fixture

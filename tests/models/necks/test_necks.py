@@ -3,7 +3,7 @@ import torch
 
 from mmslg.errors import InputError
 from mmslg.models import LanguageGuidedModulation, SimpleFeaturePyramid
-from mmslg.structures import BackboneOutput
+from mmslg.models.outputs import BackboneOutput
 
 
 def output(text=None):
@@ -19,7 +19,7 @@ def test_modulation_keeps_shape_and_text():
 
 
 def test_modulation_without_text_is_refused():
-    with pytest.raises(InputError, match=r'got no text; add mmslg\.LoadCaptionEmbedding'):
+    with pytest.raises(InputError, match=r'got no text; give caption_store='):
         LanguageGuidedModulation(8)(output())
 
 
