@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from helpers import run_analysis, run_here
 from evaluation.functional.test_coco_ap import drawn, reference
+from helpers import run_analysis, run_here
 
 
 @pytest.fixture
