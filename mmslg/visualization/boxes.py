@@ -8,16 +8,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-# The palette of Okabe and Ito, told apart with every kind of colour vision; as (B, G, R).
-PALETTE = (
-    (0, 159, 230),
-    (233, 180, 86),
-    (115, 158, 0),
-    (167, 121, 204),
-    (66, 228, 240),
-    (0, 94, 213),
-    (178, 114, 0),
-)
 WHITE = (255, 255, 255)
 INK = (40, 40, 40)
 MUTED = (130, 130, 130)
@@ -32,11 +22,6 @@ class Boxes(NamedTuple):
     polygons: np.ndarray
     labels: np.ndarray
     scores: np.ndarray | None = None
-
-
-def class_colour(label: int) -> tuple[int, int, int]:
-    """Return the colour (B, G, R) of a class; the palette repeats after seven."""
-    return PALETTE[label % len(PALETTE)]
 
 
 def to_polygons(boxes: np.ndarray) -> np.ndarray:

@@ -20,12 +20,12 @@ from mmslg.visualization.boxes import (
     MUTED,
     WHITE,
     Boxes,
-    class_colour,
     draw_boxes,
     shorten,
     text_width,
     write_text,
 )
+from mmslg.visualization.palette import class_colour
 
 SMALL = 480
 """A picture whose longer side has fewer pixels is doubled, so that labels are readable."""

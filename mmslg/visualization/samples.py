@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmengine.structures import InstanceData
 
 from mmslg.errors import InputError
+from mmslg.utils.io import check_writable
 from mmslg.visualization.pair_visualizer import to_boxes
 from mmslg.visualization.pairs import contact_sheet, write_picture
 
@@ -96,11 +98,30 @@ def picture_name(key: str) -> str:
     return str(PurePosixPath(key.replace('\\', '/')).with_suffix('')).strip('/').replace('/', '_')
 
 
-def write_pages(out: str, names: Sequence[str], pages: Sequence[np.ndarray]) -> None:
-    """Write pages and a contact sheet of them into a folder, and say where."""
+def picture_folder(args: Namespace, name: str) -> Path:
+    """Return the folder for a tool's pictures, if it and ``--json`` can be written as far as a look tells.
+
+    Args:
+        args: Command line with ``config``, ``out`` and ``json``.
+        name: Folder below ``work_dirs/CONFIG`` where the user named none.
+
+    Raises:
+        InputError: One cannot be written.
+    """
+    out = Path('work_dirs', Path(args.config).stem, name) if args.out is None else args.out
+    if not str(out).strip():
+        raise InputError(f'--out {str(out)!r}: wanted a folder, got an empty name')
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise InputError(f'{out}: wanted a folder, this is a file')
+    check_writable(folder / 'contact_sheet.png')
+    if args.json is not None:
+        check_writable(args.json)
+    return folder
+
+
+def write_pages(folder: Path, names: Sequence[str], pages: Sequence[np.ndarray]) -> None:
+    """Write pages and a contact sheet of them into a folder, and say where."""
     for name, page in zip(names, pages):
         write_picture(folder / name, page)
     write_picture(folder / 'contact_sheet.png', contact_sheet(pages))

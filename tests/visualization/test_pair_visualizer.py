@@ -10,7 +10,7 @@ from mmengine.registry import HOOKS, VISUALIZERS
 from mmengine.structures import InstanceData
 
 from mmslg.errors import InputError
-from mmslg.visualization.boxes import class_colour
+from mmslg.visualization.palette import class_colour
 
 # A file of 700x600 whose border of 30 x 20 pixels does not count; the object lies at (100, 200) of the rest.
 CROP = (30, 20, 640, 560)

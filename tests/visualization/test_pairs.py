@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from mmslg.visualization.boxes import PALETTE, class_colour, draw_boxes, shorten, to_polygons
+from mmslg.visualization.boxes import draw_boxes, shorten, to_polygons
 from mmslg.visualization.pairs import (
     PAIR_ORIGIN,
     add_legend,
@@ -12,6 +12,7 @@ from mmslg.visualization.pairs import (
     enlarge,
     side_by_side,
 )
+from mmslg.visualization.palette import PALETTE, class_colour
 
 RED = (0, 0, 255)
 GREY = np.full((60, 80, 3), 90, np.uint8)

@@ -1,7 +1,6 @@
 """Draw what the model is fed: both modalities with boxes and captions, after augmentation."""
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 from mmengine.runner import set_random_seed
@@ -18,6 +17,7 @@ from mmslg.visualization.samples import (
     box_records,
     build_split,
     caption_of,
+    picture_folder,
     picture_name,
     split_pair,
     write_pages,
@@ -57,6 +57,7 @@ def main() -> None:
     args = parse_args()
     if args.num < 1:
         raise InputError(f'--num {args.num}: wanted at least 1')
+    folder = picture_folder(args, f'pairs_{args.split}')
     dataset = build_split(read_config(args.config, args.cfg_options), args.split)
     set_random_seed(args.seed)
     classes = dataset.metainfo['classes']
@@ -85,8 +86,8 @@ def main() -> None:
         )
         bar.update()
     names = [record['picture'] for record in records]
-    write_pages(args.out or f'work_dirs/{Path(args.config).stem}/pairs_{args.split}', names, pages)
-    if args.json:
+    write_pages(folder, names, pages)
+    if args.json is not None:
         write_json(args.json, {'config': args.config, 'split': args.split, 'pairs': records}, indent=2)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,7 +16,14 @@ from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
 from mmslg.utils.progress import progress_bar
 from mmslg.visualization.pair_visualizer import draw_sample, to_boxes
-from mmslg.visualization.samples import SPLITS, build_split, caption_of, picture_name, write_pages
+from mmslg.visualization.samples import (
+    SPLITS,
+    build_split,
+    caption_of,
+    picture_folder,
+    picture_name,
+    write_pages,
+)
 
 MATCH_IOU = 0.5
 
@@ -72,6 +78,7 @@ def main() -> None:
     args = parse_args()
     if args.num < 1:
         raise InputError(f'--num {args.num}: wanted at least 1')
+    folder = picture_folder(args, 'caption_effect')
     cfg = read_config(args.config, args.cfg_options)
     checked_checkpoint(args.checkpoint)
     dataset = build_split(cfg, args.split, as_test=True)
@@ -117,8 +124,8 @@ def main() -> None:
         f'scores of the others change by {change:.3f} on average'
     )
     names = [f'{i:03d}_{picture_name(keys[i])}.png' for i in order[: args.num]]
-    write_pages(args.out or f'work_dirs/{Path(args.config).stem}/caption_effect', names, pages)
-    if args.json:
+    write_pages(folder, names, pages)
+    if args.json is not None:
         data = dict(
             config=args.config, checkpoint=args.checkpoint, split=args.split, score_thr=args.score_thr
         )

@@ -1,7 +1,6 @@
 """Draw what a trained detector finds: both modalities with predictions and ground truth."""
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +11,14 @@ from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
 from mmslg.utils.progress import progress_bar
 from mmslg.visualization.pair_visualizer import draw_sample
-from mmslg.visualization.samples import SPLITS, box_records, build_split, picture_name, write_pages
+from mmslg.visualization.samples import (
+    SPLITS,
+    box_records,
+    build_split,
+    picture_folder,
+    picture_name,
+    write_pages,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,6 +38,7 @@ def main() -> None:
     args = parse_args()
     if args.num < 1:
         raise InputError(f'--num {args.num}: wanted at least 1')
+    folder = picture_folder(args, f'predictions_{args.split}')
     cfg = read_config(args.config, args.cfg_options)
     checked_checkpoint(args.checkpoint)
     dataset = build_split(cfg, args.split, as_test=True)
@@ -40,7 +47,7 @@ def main() -> None:
     num = min(args.num, len(dataset))
     bar = progress_bar(num, 'pairs')
     pages, records = [], []
-    for i, index in enumerate(np.linspace(0, len(dataset) - 1, num).round().astype(int).tolist()):
+    for index in np.linspace(0, len(dataset) - 1, num).round().astype(int).tolist():
         packed = dataset[index]
         sample = packed['data_samples']
         sample.pred_instances = predict(model, packed, args.score_thr)
@@ -55,8 +62,8 @@ def main() -> None:
         )
         bar.update()
     names = [record['picture'] for record in records]
-    write_pages(args.out or f'work_dirs/{Path(args.config).stem}/predictions_{args.split}', names, pages)
-    if args.json:
+    write_pages(folder, names, pages)
+    if args.json is not None:
         data = {'config': args.config, 'checkpoint': args.checkpoint, 'split': args.split, 'pairs': records}
         write_json(args.json, {**data, 'score_thr': args.score_thr}, indent=2)
 
