@@ -65,8 +65,8 @@ REFUSED = {
     # what the file is
     'no JSON': ('{"images": [', 'not valid JSON'),
     'nothing': ('', 'the file is empty'),
-    'bytes': (b'\xff\xfe\x00', 'not UTF-8 text'),
-    'a byte-order mark': (b'\xef\xbb\xbf{}', 'not valid JSON'),
+    'bytes': (b'\xff\xfe\x00', 'not UTF-8'),
+    'a byte-order mark': (b'\xef\xbb\xbf{}', COCO),
     'a list': ('[]', COCO),
     'null': ('null', COCO),
     'nested without end': ('[' * 100_000, 'not valid JSON'),
@@ -151,7 +151,7 @@ REFUSED = {
     'image_id a list': (box('image_id', [1]), WHOLE),
     'image_id unknown': (
         box('image_id', 99),
-        'annotation 1 points to image 99, which the file does not list',
+        'annotation 1 points to image 99, which the file does not',
     ),
     'category_id a text': (box('category_id', 'car'), f'category_id of annotation 1 {WHOLE}'),
     'category_id unknown': (box('category_id', 7), 'annotation 1 is of category 7, which the file does not'),

@@ -1,7 +1,8 @@
-"""Write a leaf config for your own pairs, as configs/my_pairs.py is one: where they lie, classes, size, batch.
+"""Write a leaf config for your own pairs, as configs/my_pairs.py is one.
 
-DIR holds visible/, infrared/, annotations_train.json and annotations_test.json in COCO form (tools/convert.py
-writes them from other forms), and captions.safetensors or whatever --captions names.
+It says where they lie, their classes, the size that they are scaled to, and the batch. DIR holds visible/,
+infrared/, annotations_train.json and annotations_test.json in COCO form (tools/convert.py writes them from
+other forms), and captions.safetensors or whatever --captions names.
 
 Example:
     python tools/new_config.py data/my_pairs --out configs/my_pairs.py
@@ -21,7 +22,7 @@ from mmslg.utils.io import atomic_path
 
 BASE = Path(__file__).resolve().parents[1] / 'configs' / 'slgnet_mini.py'
 SMALL, LARGE = ((320, 256), 4), ((512, 384), 2)
-"""Size that pairs are scaled to, in pixels, and how many make a batch: small objects in large images want more."""
+"""Size that pairs are scaled to, in pixels, and how many make a batch."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -84,16 +85,16 @@ def main() -> None:
             f'{test.path}: its classes are {", ".join(test.classes)}, those of {train.path} are '
             f'{", ".join(train.classes)}; give both the same categories in the same order'
         )
-    for annotations in (train, test):
-        check_files(annotations.pairs)
+    for each in (train, test):
+        check_files(each.pairs)
     out = Path(args.out)
     base = os.path.relpath(os.path.realpath(args.base), os.path.realpath(out.parent))
     with atomic_path(out) as temporary:
         temporary.write_text(leaf(base, args, train), encoding='utf-8')
     (width, height), batch = fitting_size(train)
     print(
-        f'{len(train.pairs)} training and {len(test.pairs)} test pairs of {", ".join(train.classes)}; scaled to '
-        f'{width}x{height}, {batch} in a batch: {out}'
+        f'{len(train.pairs)} training and {len(test.pairs)} test pairs of {", ".join(train.classes)}; scaled '
+        f'to {width}x{height}, {batch} in a batch: {out}'
     )
 
 

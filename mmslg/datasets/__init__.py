@@ -1,1 +1,1 @@
-"""Pairs as MMDetection's datasets; ``paired_coco`` and ``transforms`` are imported when a config names them."""
+"""Pairs as MMDetection's datasets; modules are imported when a config names what they hold."""

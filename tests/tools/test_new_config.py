@@ -1,6 +1,7 @@
 """tools/new_config.py and tools/subset_annotations.py: own data as a leaf config."""
 
 import json
+import re
 
 import pytest
 from helpers import run_here, write_pairs
@@ -62,8 +63,6 @@ def test_what_is_wrong_is_said(folder, tmp_path, monkeypatch, capsys, arguments,
     (folder / 'other.json').write_text(json.dumps(data))
     monkeypatch.chdir(tmp_path)
     assert run_here('new_config.py', monkeypatch, folder, *arguments) == 1
-    import re
-
     assert re.search(message, capsys.readouterr().err)
     assert not list(tmp_path.glob('x.*'))
 

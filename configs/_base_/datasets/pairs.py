@@ -1,9 +1,9 @@
-# What all datasets of pairs share: pipelines and loaders. A dataset's fragment says where it lies, its classes,
-# the size that pairs are scaled to, and how it is evaluated.
+# What all datasets of pairs share: pipelines and loaders. A dataset's fragment says where it lies, its
+# classes, the size that pairs are scaled to, and how it is evaluated.
 #
 # The steps of a pipeline have names, so that a config changes the one that it means:
 #     train_dataloader = dict(dataset=dict(pipeline=dict(resize=dict(scale=(512, 384)))))
-# Steps that are None are places to fill: `photometric` sees the visible image alone, `augment` the whole pair.
+# Steps that are None are places to fill: `photometric` sees the visible image alone, `augment` the pair.
 train_pipeline = dict(
     visible=dict(type='mmslg.LoadVisible'),
     photometric=None,
