@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from mmengine.structures import BaseDataElement, InstanceData
 from mmengine.visualization import Visualizer
 
 from mmslg.errors import InputError
 from mmslg.registry import VISUALIZERS
+from mmslg.utils.image_io import read_infrared, read_visible, to_8bit
 from mmslg.visualization.boxes import Boxes, to_polygons
-from mmslg.visualization.pairs import draw_pair_boxes, read_pictures, write_picture
+from mmslg.visualization.pairs import draw_pair_boxes, write_picture
 
 
 @VISUALIZERS.register_module()
@@ -105,8 +107,10 @@ def draw_sample(
     parts = [f'{len(found.labels)} found from a score of {score_thr:g}'] if found else []
     parts += [f'{len(truth.labels)} annotated'] if truth else []
     title = title or f'{sample.get("file_name", sample.img_path)}: {", ".join(parts)}'
-    pictures = read_pictures(sample.img_path, sample.ir_path, sample.get('crop'))
-    return draw_pair_boxes(*pictures, classes, title, truth, found)
+    crop = sample.get('crop')
+    visible = read_visible(sample.img_path, crop)
+    infrared = cv2.cvtColor(to_8bit(read_infrared(sample.ir_path, crop)), cv2.COLOR_GRAY2BGR)
+    return draw_pair_boxes(visible, infrared, classes, title, truth, found)
 
 
 def to_boxes(instances: InstanceData) -> Boxes:

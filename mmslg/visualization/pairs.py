@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 
 from mmslg.errors import InputError
-from mmslg.utils.image_io import read_infrared, read_visible, to_8bit
 from mmslg.utils.io import atomic_path
 from mmslg.visualization.boxes import (
     INK,
@@ -34,23 +33,6 @@ PAIR_ORIGIN = (10, 50)
 """Where the visible picture lies on a page of :func:`side_by_side`, as (x, y)."""
 
 _GAP = 10
-
-
-def read_pictures(
-    visible: str | os.PathLike, infrared: str | os.PathLike, crop: Sequence[int] | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read both images of a pair as pictures; 16 bits of infrared are stretched to 8.
-
-    Args:
-        visible: File of the visible image.
-        infrared: File of the infrared image.
-        crop: x, y, width, height in pixels of what counts of the files; None is all of it.
-
-    Raises:
-        InputError: An image cannot be read.
-    """
-    ir = to_8bit(read_infrared(infrared, crop))
-    return read_visible(visible, crop), cv2.cvtColor(ir, cv2.COLOR_GRAY2BGR)
 
 
 def enlarge(picture: np.ndarray) -> tuple[np.ndarray, int]:
