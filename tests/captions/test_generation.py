@@ -169,13 +169,26 @@ def test_a_first_line_torn_is_no_caption(many, tmp_path):
     assert len(generate_captions(many, NamingCaptioner(), 'naming', out).records) == 11
 
 
-def test_a_full_disk_keeps_whole_lines_only(many, full_disk):
+def test_a_full_disk_leaves_nothing_of_a_run_that_did_nothing(many, full_disk):
     out = full_disk / 'captions.jsonl'
     with pytest.raises(InputError, match=r'partial: the disk is full'):
         generate_captions(many, NamingCaptioner(), 'naming', out)
     assert files_beside(out) == []
+
+
+def test_a_disk_that_gets_full_keeps_whole_lines(many, full_disk):
+    out, journal = full_disk / 'captions.jsonl', full_disk / 'captions.jsonl.partial'
+    os.truncate(full_disk / 'filler', (full_disk / 'filler').stat().st_size - 4096)
+    captioner = NamingCaptioner()
+    captioner.details = dict(note='x' * 600)
+    with pytest.raises(InputError, match=r'partial: the disk is full'):
+        generate_captions(many, captioner, 'naming', out)
+    content = journal.read_bytes()
+    assert content.endswith(b'\n') and len(content) < 4096 - 10
     (full_disk / 'filler').unlink()
-    assert len(generate_captions(many, NamingCaptioner(), 'naming', out).records) == 11
+    captioner.seen.clear()
+    assert len(generate_captions(many, captioner, 'naming', out, resume=True).records) == 11
+    assert captioner.seen == list(range(content.count(b'\n'), 11))
 
 
 def test_pairs_of_two_sizes_are_named(many, tmp_path):
