@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from sample_scenes.canvas import Painter, heading_axes, place, shade
 
 # Profile from the rear bumper over the roof to the front bumper: metres (ahead, up).
@@ -26,7 +27,7 @@ PROFILES = {
         (1.1, 1.97), (1.8, 1.2), (2.25, 1.02), (2.4, 0.7), (2.35, 0.32),
     ],
 }  # fmt: skip
-# The parts between two points of a profile: brightness of the paint, and degrees above the air, warm and cold.
+# Parts of a car: brightness of the paint, and degrees above the air when warm and when cold.
 PARTS = {
     'bumper': (0.72, 14, 0), 'rear': (0.8, 7, 0.5), 'deck': (1.08, 4, 1), 'roof': (1.15, 3, -1.5),
     'bonnet': (1.1, 13, 1), 'front': (0.82, 17, 0.5), 'body': (0.95, 4.5, 0.5), 'glass': (0.9, -1.5, -2.5),

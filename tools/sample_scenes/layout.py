@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
 from sample_scenes.canvas import Camera, Canvas, Painter, place
 from sample_scenes.cars import PAINTS, PROFILES, Car
 from sample_scenes.people import draw_bicycle, draw_person, random_look, riding_joints, walking_joints

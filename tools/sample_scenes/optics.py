@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+
 from sample_scenes.canvas import CODES_PER_DEGREE, COLDEST, Canvas
 from sample_scenes.street import Lamp
 from sample_scenes.weather import Weather

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from sample_scenes.canvas import Painter, heading_axes, place, shade
 
 SKIN = [(150, 180, 225), (120, 155, 205), (80, 110, 160), (50, 75, 115)]

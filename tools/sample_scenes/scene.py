@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
 from sample_scenes import optics, scenery, street
 from sample_scenes.canvas import Camera, Canvas
 from sample_scenes.layout import Actor, Planner

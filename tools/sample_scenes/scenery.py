@@ -1,4 +1,4 @@
-"""What stands along the street: trees, lamps, poles, and things that look like an object in one modality only."""
+"""What stands along the street: trees, lamps, poles, and things that look like objects in one modality."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+
 from sample_scenes.canvas import Canvas, Painter
 from sample_scenes.people import draw_person, random_look, walking_joints
 from sample_scenes.street import Lamp, Street

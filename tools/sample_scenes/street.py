@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+
 from sample_scenes.canvas import CODES_PER_DEGREE, COLDEST, Canvas, Painter, shade, temperature_code
 from sample_scenes.weather import Weather
 
@@ -152,7 +153,7 @@ def paint_houses(canvas: Canvas, street: Street, weather: Weather, rng: np.rando
 def _paint_house(
     canvas: Canvas, weather: Weather, rng: np.random.Generator, x: float, z0: float, z1: float
 ) -> None:
-    """Draw a house from depth ``z0`` to ``z1`` whose front stands at ``x``: first the gable, then the front."""
+    """Draw a house from depth ``z0`` to ``z1`` whose front stands at ``x``: the gable, then the front."""
     camera, side = canvas.camera, np.sign(x)
     storeys = int(rng.integers(1, 5))
     top, outer = storeys * STOREY + 0.8, x + side * 14
