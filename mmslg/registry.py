@@ -24,5 +24,11 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
 )
 METRICS = Registry('metric', parent=engine.METRICS, scope='mmslg', locations=['mmslg.evaluation.metrics'])
 
-CAPTIONERS = Registry('captioner', scope='mmslg', locations=['mmslg.captions'])
-TEXT_ENCODERS = Registry('text encoder', scope='mmslg', locations=['mmslg.captions'])
+_CAPTIONERS = ('photometric', 'qwen', 'server')
+CAPTIONERS = Registry(
+    'captioner', scope='mmslg', locations=[f'mmslg.captions.captioners.{name}' for name in _CAPTIONERS]
+)
+_ENCODERS = ('hashed', 'hf', 'open_clip')
+TEXT_ENCODERS = Registry(
+    'text encoder', scope='mmslg', locations=[f'mmslg.captions.encoders.{name}' for name in _ENCODERS]
+)

@@ -96,7 +96,7 @@ def write_pairs(folder, num=4, size=(96, 64), classes=('person', 'car', 'bicycle
 
 def write_captions(path, names, width=512):
     """Write a caption store for the images."""
-    from mmslg.captions.hashed import HashedTextEncoder
+    from mmslg.captions.encoders.hashed import HashedTextEncoder
     from mmslg.captions.schema import StructuredCaption
     from mmslg.captions.store import write_store
 

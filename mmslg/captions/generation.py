@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from mmslg.captions.base import Captioner, CaptionFailure
+from mmslg.captions.captioners.base import Captioner, CaptionFailure
 from mmslg.captions.journal import FailedPair, Journal
 from mmslg.captions.pairs import ImagePair
 from mmslg.captions.schema import CaptionRecord

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from mmslg.captions.base import CaptionFailure
+from mmslg.captions.captioners.base import CaptionFailure
 from mmslg.captions.schema import (
     CaptionRecord,
     format_record,

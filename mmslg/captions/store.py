@@ -20,7 +20,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from mmslg.captions.base import TextEncoder
+from mmslg.captions.encoders.base import TextEncoder
 from mmslg.captions.schema import COMPONENTS, StructuredCaption, image_key
 from mmslg.captions.store_format import TENSORS, content_hash, map_tensor, pack, unpack
 from mmslg.errors import InputError
@@ -185,10 +185,16 @@ class CaptionStore:
         """Read everything and compare it with the hash in the header.
 
         Raises:
-            InputError: The content was changed.
+            InputError: The content was changed, or holds embeddings that are not finite.
         """
-        if content_hash({name: self._file.get_tensor(name) for name in TENSORS}) != self.sha256:
+        tensors = {name: self._file.get_tensor(name) for name in TENSORS if name != 'embeddings'}
+        if content_hash({**tensors, 'embeddings': self._embeddings}) != self.sha256:
             raise InputError(f'{self.path}: the content does not match its hash; encode the captions again')
+        parts = (self._embeddings[start : start + BATCH] for start in range(0, self.num_texts, BATCH))
+        if not all(np.isfinite(part).all() for part in parts):
+            raise InputError(
+                f'{self.path}: the store holds embeddings that are not finite; encode the captions again'
+            )
 
     def _row(self, key: str) -> list[int]:
         try:

@@ -14,7 +14,7 @@ from mmslg.conversion.layout import Layout, plural
 from mmslg.conversion.output import source_version, write_outputs
 from mmslg.conversion.published import PAIRS
 from mmslg.errors import InputError
-from mmslg.utils.progress import Progress
+from mmslg.utils.progress import count_to, progress_bar
 
 EXAMPLES = 3
 
@@ -77,9 +77,8 @@ def convert_folder(dataset: str, description: str | None, argv: list[str] | None
             'official names'
         )
     total = sum(map(len, layout.splits.values()))
-    splits = build(
-        reader, layout, Progress(total, 'pairs').update if total > 5000 or sys.stderr.isatty() else None
-    )
+    shown = total > 5000 or sys.stderr.isatty()
+    splits = build(reader, layout, count_to(progress_bar(total, 'pairs')) if shown else None)
     _print_summary(dataset, layout, splits)
     outcome = write_outputs(reader, layout, splits, out)
     for name, what in outcome.items():

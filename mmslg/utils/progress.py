@@ -1,47 +1,67 @@
-"""A progress line with rate and time left."""
+"""A progress bar with rate and time left; where there is no terminal, a line now and then."""
 
 from __future__ import annotations
 
 import sys
-import time
+from collections.abc import Callable
 from typing import TextIO
 
+from tqdm import tqdm
 
-class Progress:
-    """Reports a count to a stream: one line rewritten in place on a terminal, a line now and then else.
+_LINE = '{n_fmt}/{total_fmt} {unit}, {rate_fmt}, {remaining} left'
+
+
+class _Lines:
+    """A stream for tqdm that gets whole lines in place of one line rewritten."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._last = ''
+
+    def write(self, text: str) -> None:
+        line = ' '.join(text.split())
+        count = line.split(',')[0]
+        if count and not count.startswith('0/') and count != self._last:
+            self._stream.write(line + '\n')
+            self._last = count
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+class _Bar(tqdm):
+    monitor_interval = 0  # no thread, which would not survive the forks of worker processes
+
+    def update(self, n: float | None = 1) -> bool | None:
+        shown = super().update(n)
+        if self.n >= self.total:
+            self.close()
+        return shown
+
+
+def progress_bar(total: int, what: str, interval: float | None = None) -> tqdm:
+    """Return a bar on standard error; ``bar.update(n)`` counts ``n`` more, and the last one closes it.
 
     Args:
         total: Count at the end.
         what: What is counted, in the plural.
-        stream: Where to write; None is standard error.
         interval: Seconds between reports; None takes 0.2 on a terminal and 5 elsewhere.
     """
-
-    def __init__(
-        self, total: int, what: str, stream: TextIO | None = None, interval: float | None = None
-    ) -> None:
-        self.total = total
-        self.what = what
-        self._stream = stream or sys.stderr
-        self._terminal = self._stream.isatty()
-        self._interval = (0.2 if self._terminal else 5.0) if interval is None else interval
-        self._start = self._last = time.monotonic()
-
-    def update(self, done: int) -> None:
-        """Report that ``done`` of ``total`` are through; the last one is always reported."""
-        now = time.monotonic()
-        if done < self.total and now - self._last < self._interval:
-            return
-        self._last = now
-        rate = done / max(now - self._start, 1e-9)
-        left = (self.total - done) / rate if rate else 0.0
-        line = f'{done}/{self.total} {self.what}, {rate:.1f}/s, {_clock(left)} left'
-        end = '\n' if done >= self.total or not self._terminal else ''
-        start = '\r\x1b[K' if self._terminal else ''
-        print(f'{start}{line}', end=end, file=self._stream, flush=True)
+    terminal = sys.stderr.isatty()
+    if interval is None:
+        interval = 0.2 if terminal else 5.0
+    return _Bar(
+        total=total,
+        unit=what,
+        file=sys.stderr if terminal else _Lines(sys.stderr),
+        bar_format='{percentage:3.0f}%|{bar}| ' + _LINE if terminal else _LINE,
+        dynamic_ncols=terminal,
+        mininterval=interval,
+        miniters=1,
+        position=0,
+    )
 
 
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f'{hours}:{minutes:02d}:{seconds:02d}'
+def count_to(bar: tqdm) -> Callable[[int], None]:
+    """Return a function that brings a bar to the number done so far."""
+    return lambda done: bar.update(done - bar.n)

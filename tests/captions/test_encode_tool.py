@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmslg.captions.hashed import HashedTextEncoder
+from mmslg.captions.encoders.hashed import HashedTextEncoder
 from mmslg.captions.schema import CaptionRecord, StructuredCaption, write_captions
 from mmslg.captions.store import CaptionStore
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from mmslg.captions.base import build_text_encoder
+from mmslg.captions.building import build_text_encoder
+from mmslg.captions.encoders.network import choose_device
 from mmslg.captions.schema import StructuredCaption
 from mmslg.captions.store import CaptionStore, write_store
-from mmslg.captions.torch_encoder import choose_device
 from mmslg.errors import InputError
 
 TEXTS = ['dimly lit night', 'few pedestrians', 'a much longer sentence about a highway at night', 'fog']

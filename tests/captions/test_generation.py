@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmslg.captions.base import Captioner, CaptionFailure
+from mmslg.captions.captioners.base import Captioner, CaptionFailure
 from mmslg.captions.generation import generate_captions, shard_from_environment
 from mmslg.captions.pairs import read_pairs
 from mmslg.captions.schema import StructuredCaption, read_captions

@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from mmslg.captions.base import build_captioner, build_text_encoder
-from mmslg.captions.hashed import HashedTextEncoder
-from mmslg.captions.photometric import PhotometricCaptioner
+from mmslg.captions.building import build_captioner, build_text_encoder
+from mmslg.captions.captioners.photometric import PhotometricCaptioner
+from mmslg.captions.encoders.hashed import HashedTextEncoder
 from mmslg.errors import InputError
 
 
@@ -54,7 +54,7 @@ def test_shared_words_are_near():
 
 def test_processes_agree():
     code = (
-        'from mmslg.captions.hashed import HashedTextEncoder as H;'
+        'from mmslg.captions.encoders.hashed import HashedTextEncoder as H;'
         "print(H(64).encode(['foggy night']).tobytes().hex())"
     )
     outputs = [

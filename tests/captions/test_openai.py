@@ -14,12 +14,12 @@ pytest.importorskip('openai')
 
 from captions.faulty_server import STEP, caption_of, serving
 
-from mmslg.captions import openai_api
-from mmslg.captions.base import CaptionFailure
+from mmslg.captions.captioners import server as openai_api
+from mmslg.captions.captioners.base import CaptionFailure
+from mmslg.captions.captioners.prompt import PROMPT, PROMPT_ID
+from mmslg.captions.captioners.server import OpenAICaptioner
 from mmslg.captions.generation import generate_captions
-from mmslg.captions.openai_api import OpenAICaptioner
 from mmslg.captions.pairs import read_pairs
-from mmslg.captions.prompt import PROMPT, PROMPT_ID
 from mmslg.captions.schema import read_captions
 from mmslg.errors import InputError
 

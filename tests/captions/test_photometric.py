@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmslg.captions.photometric import (
+from mmslg.captions.captioners.photometric import (
     PairStatistics,
     PhotometricCaptioner,
     daylight_evidence,

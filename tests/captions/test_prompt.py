@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from mmslg.captions.base import CaptionFailure
-from mmslg.captions.prompt import (
+from mmslg.captions.captioners.base import CaptionFailure
+from mmslg.captions.captioners.prompt import (
     NEUTRAL,
     PROMPT,
     PROMPT_ID,

@@ -13,11 +13,11 @@ pytest.importorskip('transformers')
 
 from captions import tiny_qwen
 
-from mmslg.captions.base import CaptionFailure
+from mmslg.captions.captioners.base import CaptionFailure
+from mmslg.captions.captioners.prompt import PROMPT, PROMPT_ID, complaint, parse_answer, prepare_images
+from mmslg.captions.captioners.qwen import QwenCaptioner
 from mmslg.captions.generation import generate_captions
 from mmslg.captions.pairs import read_pairs
-from mmslg.captions.prompt import PROMPT, PROMPT_ID, complaint, parse_answer, prepare_images
-from mmslg.captions.qwen import QwenCaptioner
 from mmslg.captions.schema import read_captions
 from mmslg.errors import InputError
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from mmslg.captions.base import TextEncoder
-from mmslg.captions.hashed import HashedTextEncoder
+from mmslg.captions.encoders.base import TextEncoder
+from mmslg.captions.encoders.hashed import HashedTextEncoder
 from mmslg.captions.schema import StructuredCaption
 from mmslg.captions.store import CaptionStore, write_store
 from mmslg.errors import InputError

@@ -9,14 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from mmslg.captions.base import Captioner
+from mmslg.captions.captioners.base import Captioner
+from mmslg.captions.encoders.hashed import HashedTextEncoder
 from mmslg.captions.generation import generate_captions
-from mmslg.captions.hashed import HashedTextEncoder
 from mmslg.captions.pairs import read_pairs
 from mmslg.captions.schema import StructuredCaption, read_captions
 from mmslg.captions.store import CaptionStore
 from mmslg.errors import InputError
-from mmslg.utils.progress import Progress
 
 ROOT = Path(__file__).parents[2]
 CAPTION = StructuredCaption('clear daylight', 'highway', 'few pedestrians', 'thermal crossover')
@@ -173,16 +172,6 @@ def test_missing_folder_and_two_meanings_of_a_name_are_refused(data):
     (other / 'test.json').write_text((data / 'test.json').read_text())
     with pytest.raises(InputError, match=r'1\.png is .* but .* in an earlier file'):
         read_pairs([data / 'test.json', other / 'test.json'])
-
-
-def test_progress_shows_rate_and_time_left(capsys, monkeypatch):
-    clock = iter([0.0, 10.0, 12.0, 20.0])
-    monkeypatch.setattr('mmslg.utils.progress.time.monotonic', lambda: next(clock))
-    progress = Progress(40, 'pairs')
-    progress.update(20)
-    progress.update(24)  # 2 s after the last report: too soon
-    progress.update(40)
-    assert capsys.readouterr().err == '20/40 pairs, 2.0/s, 0:00:10 left\n40/40 pairs, 2.0/s, 0:00:00 left\n'
 
 
 def test_every_caption_is_on_disk_before_the_next(data):

@@ -15,7 +15,7 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
-from mmslg.captions.prompt import INFRARED_LABEL, PROMPT, VISIBLE_LABEL, complaint
+from mmslg.captions.captioners.prompt import INFRARED_LABEL, PROMPT, VISIBLE_LABEL, complaint
 from mmslg.captions.schema import StructuredCaption
 
 DAY = StructuredCaption('clear daylight', 'highway', 'dense vehicles', 'low thermal contrast')

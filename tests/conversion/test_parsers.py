@@ -3,7 +3,7 @@ from conversion.folders import BOMB, voc
 
 from mmslg.conversion.voc import parse_voc
 from mmslg.errors import InputError
-from mmslg.utils.bbgt import read_bbgt
+from mmslg.evaluation.functional.kaist import read_bbgt
 from mmslg.utils.safe_text import safe_name
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmslg.evaluation.functional import GroundTruth, compute_miss_rates, make_detections, time_of_day
+from mmslg.evaluation.functional import GroundTruth, compute_miss_rates, frame_time, make_detections
 
 
 def make_truth(boxes, num_images=1, names=None):
@@ -13,10 +13,9 @@ def make_truth(boxes, num_images=1, names=None):
         source='drawn',
         names=tuple(names),
         image_ids=tuple(range(len(names))),
-        times=np.array([time_of_day(name) for name in names], dtype='U5'),
+        times=np.array([frame_time(name) for name in names], dtype='U5'),
         image=table[:, 0].astype(int),
         boxes=table[:, 1:5],
-        heights=table[:, 4],
         occlusion=table[:, 5].astype(int),
         ignore=table[:, 6] > 0,
         first=np.zeros(len(table), dtype=bool),

@@ -24,8 +24,8 @@ def annotations(**changes):
     """The same ground truth as in ``folder`` in COCO form."""
     images = [dict(id=i, file_name=f'{name[:10]}/visible/{name[11:]}.jpg') for i, name in enumerate(NAMES, 5)]
     boxes = [
-        dict(id=1, image_id=5, category_id=7, bbox=[100, 100, 30, 60], occlusion=0),
-        dict(id=2, image_id=5, category_id=8, bbox=[200, 100, 90, 80], occlusion=1, height=80),
+        dict(id=1, image_id=5, category_id=7, bbox=[100, 100, 30, 60], occlusion=0, ignore=0),
+        dict(id=2, image_id=5, category_id=8, bbox=[200, 100, 90, 80], occlusion=1, ignore=0, height=80),
         dict(id=3, image_id=7, category_id=7, bbox=[100, 100, 30, 60], occlusion=2, ignore=0),
         dict(id=4, image_id=7, category_id=7, bbox=[300, 100, 30, 60], occlusion=0, ignore=1),
     ]
@@ -37,5 +37,5 @@ def same(a, b):
     """Compare all but source, ids and notes; boxes of one image may stand in any order."""
     orders = [np.lexsort((t.boxes[:, 0], t.image)) for t in (a, b)]
     assert a.names == b.names and (a.times == b.times).all()
-    for field in ('image', 'boxes', 'heights', 'occlusion', 'ignore'):
+    for field in ('image', 'boxes', 'occlusion', 'ignore'):
         assert np.array_equal(*(getattr(t, field)[o] for t, o in zip((a, b), orders))), field

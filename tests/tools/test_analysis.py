@@ -11,7 +11,8 @@ from conftest import run_here
 
 from mmslg.apis.launch import read_config
 from mmslg.apis.profiling import build_detector, check_gradients, count_parameters, find_parts, toy_batch
-from mmslg.captions import HashedTextEncoder, StructuredCaption, write_store
+from mmslg.captions import StructuredCaption, write_store
+from mmslg.captions.encoders.hashed import HashedTextEncoder
 from mmslg.visualization.pairs import class_colour
 
 ROOT = Path(__file__).parents[2]

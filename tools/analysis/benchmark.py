@@ -31,7 +31,7 @@ from mmslg.apis.timing import (
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
-from mmslg.utils.progress import Progress
+from mmslg.utils.progress import progress_bar
 
 
 def positive(text: str) -> int:
@@ -103,14 +103,11 @@ def measure_times(args: argparse.Namespace, names: list[str], device: str) -> di
         with torch.no_grad(), torch.autocast(device, enabled=args.amp):
             layers = measured_layers(parts, inputs)
     rounds = args.repeats + 1
-    progress = Progress(rounds * (2 * len(variants) + (len(layers) + 1 if layers else 0)), 'runs')
-    done = 0
+    bar = progress_bar(rounds * (2 * len(variants) + (len(layers) + 1 if layers else 0)), 'runs')
 
     def after_each() -> None:
-        nonlocal done
-        done += 1
         model.zero_grad()
-        progress.update(done)
+        bar.update()
 
     seconds = {}
     for phase in PHASES:
@@ -185,10 +182,10 @@ def main() -> None:
     names = [name for name in VARIANTS if name == 'trunk' or name in args.variants]
     # Memory first: this process is still small, and all of it is there for the others.
     peaks = {}
-    progress = Progress(len(names), 'measurements of memory')
+    bar = progress_bar(len(names), 'measurements of memory')
     for name in names:
         peaks[name] = measure_memory(name)
-        progress.update(len(peaks))
+        bar.update()
     seconds = measure_times(args, names, device)
     figures, breakdown = summarise(seconds, peaks)
     precision = 'mixed precision' if args.amp else 'fp32'

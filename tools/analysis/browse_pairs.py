@@ -11,7 +11,7 @@ from mmslg.apis.launch import add_analysis_arguments, read_config
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
-from mmslg.utils.progress import Progress
+from mmslg.utils.progress import progress_bar
 from mmslg.visualization.pairs import (
     add_legend,
     add_lines,
@@ -89,7 +89,7 @@ def main() -> None:
     classes = dataset.metainfo['classes']
     follows = boxes_follow_picture(dataset)
     num = min(args.num, len(dataset))
-    progress = Progress(num, 'pairs')
+    bar = progress_bar(num, 'pairs')
     names, pages, records = [], [], []
     for i in range(num):
         packed = dataset[i]
@@ -113,7 +113,7 @@ def main() -> None:
                 'caption': caption,
             }
         )
-        progress.update(i + 1)
+        bar.update()
     write_pages(args.out or f'work_dirs/{Path(args.config).stem}/pairs_{args.split}', names, pages)
     if args.json:
         write_json(args.json, {'config': args.config, 'split': args.split, 'pairs': records}, indent=2)

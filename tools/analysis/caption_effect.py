@@ -15,7 +15,7 @@ from mmslg.apis.profiling import find_parts
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
-from mmslg.utils.progress import Progress
+from mmslg.utils.progress import progress_bar
 from mmslg.visualization.pairs import to_polygons
 from mmslg.visualization.samples import (
     SPLITS,
@@ -101,7 +101,7 @@ def main() -> None:
     partners = most_unlike(torch.stack(texts)).tolist()
     captions = ['; '.join(find_caption(dataset, key).values()) for key in keys]
     classes = dataset.metainfo['classes']
-    progress = Progress(len(keys), 'pairs')
+    bar = progress_bar(len(keys), 'pairs')
     rows, found = [], []
     for i, partner in enumerate(partners):
         sample = dataset[i]
@@ -111,7 +111,7 @@ def main() -> None:
         rows.append(dict(file_name=keys[i], own=captions[i], other=captions[partner], other_of=keys[partner]))
         rows[-1] |= compare(own, other, args.score_thr)
         found.append((own, other))
-        progress.update(i + 1)
+        bar.update()
     order = sorted(
         range(len(rows)), key=lambda i: (-rows[i]['gone'] - rows[i]['come'], -rows[i]['score_change'])
     )

@@ -18,7 +18,7 @@ from mmslg.apis.launch import read_config
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
-from mmslg.utils.progress import Progress
+from mmslg.utils.progress import progress_bar
 
 TRAIN = Path(__file__).resolve().parents[1] / 'train.py'
 FIGURES = 'figures.json'
@@ -105,16 +105,16 @@ def run_all(
     runs: list[tuple[str, int]], args: argparse.Namespace, jobs: int, threads: int
 ) -> dict[tuple[str, int], dict[str, float]]:
     """Train all runs, ``jobs`` at once; the first that fails ends the comparison."""
-    progress, results = Progress(len(runs), 'runs', interval=0), {}
+    bar, results = progress_bar(len(runs), 'runs', interval=0), {}
     with ThreadPoolExecutor(jobs) as pool:
         futures = {}
         for config, seed in runs:
             folder = Path(args.work_dir) / Path(config).stem / f'seed_{seed}'
             futures[pool.submit(train_once, config, seed, folder, args.cfg_options, threads)] = config, seed
         try:
-            for count, future in enumerate(as_completed(futures), 1):
+            for future in as_completed(futures):
                 results[futures[future]] = future.result()
-                progress.update(count)
+                bar.update()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
     return results

@@ -10,7 +10,7 @@ from mmslg.apis.launch import add_analysis_arguments, checked_checkpoint, read_c
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
-from mmslg.utils.progress import Progress
+from mmslg.utils.progress import progress_bar
 from mmslg.visualization.samples import (
     SPLITS,
     box_array,
@@ -46,9 +46,9 @@ def main() -> None:
     model = load_detector(cfg, args.checkpoint)
     classes = dataset.metainfo['classes']
     num = min(args.num, len(dataset))
-    progress = Progress(num, 'pairs')
+    bar = progress_bar(num, 'pairs')
     names, pages, records = [], [], []
-    for i, index in enumerate(np.linspace(0, len(dataset) - 1, num).round().astype(int)):
+    for index in np.linspace(0, len(dataset) - 1, num).round().astype(int):
         packed = dataset[int(index)]
         sample = packed['data_samples']
         truth = box_array(sample.gt_instances.bboxes), sample.gt_instances.labels.numpy()
@@ -69,7 +69,7 @@ def main() -> None:
                 'ground_truth': box_records(*truth, classes),
             }
         )
-        progress.update(i + 1)
+        bar.update()
     write_pages(args.out or f'work_dirs/{Path(args.config).stem}/predictions_{args.split}', names, pages)
     if args.json:
         data = {'config': args.config, 'checkpoint': args.checkpoint, 'split': args.split, 'pairs': records}

@@ -15,13 +15,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmslg.captions.base import build_text_encoder
+from mmslg.captions.building import build_text_encoder
+from mmslg.captions.encoders.network import POOLINGS
 from mmslg.captions.schema import read_captions
 from mmslg.captions.store import CaptionStore, write_store
-from mmslg.captions.torch_encoder import POOLINGS
 from mmslg.captions.variants import STORE_VARIANTS, rewrite
 from mmslg.utils import cli
-from mmslg.utils.progress import Progress
+from mmslg.utils.progress import count_to, progress_bar
 
 OPTIONS = ('model', 'pretrained', 'pooling', 'max_tokens', 'batch_size', 'device', 'width')
 """Flags that go to the encoder if given."""
@@ -62,8 +62,7 @@ def main() -> None:
     options = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
     encoder = build_text_encoder(args.encoder, **options)
     distinct = len({text for caption in captions.values() for text in caption.components()})
-    progress = Progress(distinct, 'strings')
-    write_store(args.out, captions, encoder, progress.update, args.variant)
+    write_store(args.out, captions, encoder, count_to(progress_bar(distinct, 'strings')), args.variant)
     if encoder.truncated:
         print(
             f'warning: {encoder.truncated} of {distinct} strings are longer than the encoder reads, and were '

@@ -19,20 +19,20 @@ import importlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mmengine.config import DictAction
 
-from mmslg.captions.base import build_captioner
+from mmslg.captions.building import build_captioner
+from mmslg.captions.captioners.qwen import DTYPES
 from mmslg.captions.generation import generate_captions, shard_from_environment
 from mmslg.captions.journal import failed_path
 from mmslg.captions.pairs import read_pairs
-from mmslg.captions.qwen import DTYPES
 from mmslg.captions.schema import COMPONENTS, CaptionRecord
 from mmslg.errors import InputError
 from mmslg.utils import cli
-from mmslg.utils.progress import Progress
+from mmslg.utils.progress import count_to, progress_bar
 
 TABLE_ROWS = 12
 
@@ -125,12 +125,12 @@ def main() -> int:
     captioner = build_captioner(args.captioner, **{**options, **args.captioner_options})
     workers = args.workers or captioner.workers or min(4, os.cpu_count() or 1)
     what = 'pairs' if world == 1 else f'pairs of process {rank + 1} of {world}'
-    progress: Progress | None = None
+    progress: Callable[[int], None] | None = None
 
     def report(done: int, total: int) -> None:
         nonlocal progress
-        progress = progress or Progress(total, what)
-        progress.update(done)
+        progress = progress or count_to(progress_bar(total, what))
+        progress(done)
 
     result = generate_captions(
         pairs, captioner, args.captioner, args.out, args.resume, workers, report, rank, world

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 from mmslg.conversion.command import add_options, options_of
@@ -14,7 +13,7 @@ from mmslg.conversion.verification import report
 from mmslg.conversion.verification.checks import run_checks
 from mmslg.conversion.verification.inspect import inspect_layout
 from mmslg.errors import InputError
-from mmslg.utils.progress import Progress
+from mmslg.utils.progress import count_to, progress_bar
 
 
 def parse_args(description: str | None, argv: list[str] | None = None) -> argparse.Namespace:
@@ -48,7 +47,7 @@ def verify_folder(description: str | None, argv: list[str] | None = None) -> int
     total = sum(map(len, layout.splits.values()))
     if total == 0:
         raise InputError(f'{args.root}: no pairs')
-    reports = inspect_layout(reader, layout, args.workers, Progress(total, 'pairs', sys.stderr).update)
+    reports = inspect_layout(reader, layout, args.workers, count_to(progress_bar(total, 'pairs')))
     checks = run_checks(reader, layout, reports)
     report.print_table(checks)
     if args.json:

@@ -7,11 +7,14 @@ from mmslg.evaluation.functional.coco_ap import (
     format_coco,
     load_truth,
 )
-from mmslg.evaluation.functional.kaist_bbgt import read_bbgt_folder
-from mmslg.evaluation.functional.kaist_files import read_ground_truth
-from mmslg.evaluation.functional.kaist_ground_truth import GroundTruth
-from mmslg.evaluation.functional.kaist_json import parse_annotations
-from mmslg.evaluation.functional.kaist_names import image_key, time_of_day
+from mmslg.evaluation.functional.kaist import (
+    GroundTruth,
+    frame_name,
+    frame_time,
+    parse_annotations,
+    read_bbgt,
+    read_ground_truth,
+)
 from mmslg.evaluation.functional.kaist_results import (
     Detections,
     make_detections,
@@ -65,17 +68,17 @@ __all__ = [
     'format_coco',
     'format_oriented',
     'format_table',
-    'image_key',
+    'frame_name',
+    'frame_time',
     'images_by_condition',
     'load_truth',
     'make_detections',
     'mean_over_present',
     'miss_rates_of',
     'parse_annotations',
-    'read_bbgt_folder',
+    'read_bbgt',
     'read_detections',
     'read_ground_truth',
     'round_rows',
-    'time_of_day',
     'write_detections',
 ]

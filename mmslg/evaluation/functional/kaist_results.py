@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from mmslg.errors import InputError
-from mmslg.evaluation.functional.kaist_ground_truth import GroundTruth, finite
-from mmslg.evaluation.functional.kaist_names import image_key
+from mmslg.evaluation.functional.kaist import GroundTruth, finite, frame_name
 from mmslg.evaluation.functional.overlaps import IOU_THRESHOLD, find_overlaps
 from mmslg.utils.io import atomic_path, read_json
 
@@ -142,7 +141,7 @@ def _check_shift(path: Path, table: np.ndarray, truth: GroundTruth) -> None:
 def _read_folder(folder: Path, truth: GroundTruth) -> Detections:
     """Read a text file for each image; (x1, y1) gets the 1 that the devkit adds, and its rounding."""
     position = {name: i for i, name in enumerate(truth.names)}
-    files = sorted((image_key(file.name), file) for file in folder.glob('*.txt') if image_key(file.name))
+    files = sorted((frame_name(file.name), file) for file in folder.glob('*.txt') if frame_name(file.name))
     if not files:
         raise InputError(f'{folder}: no files such as set06_V000_I00019.txt there')
     table = []
@@ -178,7 +177,7 @@ def _read_coco(path: Path, truth: GroundTruth) -> Detections:
         if values is None:
             raise InputError(f'{where}: wanted bbox [x, y, w, h] and score, got {str(entry)[:80]}')
         identity = entry.get('image_id')
-        key = image_key(identity) or identity if isinstance(identity, str) else identity
+        key = frame_name(identity) or identity if isinstance(identity, str) else identity
         if not isinstance(key, (int, float, str)) or key not in position:
             raise InputError(f'{where}: the ground truth has no image {str(identity)[:40]!r}')
         table.append((position[key], *values))

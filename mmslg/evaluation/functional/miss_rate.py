@@ -31,7 +31,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmslg.errors import InputError
-from mmslg.evaluation.functional.kaist_ground_truth import GroundTruth
+from mmslg.evaluation.functional.kaist import GroundTruth
 from mmslg.evaluation.functional.kaist_results import Detections
 from mmslg.evaluation.functional.overlaps import IOU_THRESHOLD, Overlaps, find_overlaps
 
@@ -64,7 +64,7 @@ SETTINGS = {
 }
 
 
-class Protocol(NamedTuple):
+class Rules(NamedTuple):
     """What the two evaluators do differently; see the top of this file.
 
     Attributes:
@@ -85,8 +85,8 @@ class Protocol(NamedTuple):
 
 
 PROTOCOLS = {
-    'matlab': Protocol(tuple(10 ** (-2 + i / 4) for i in range(9))),
-    'sejong': Protocol(
+    'matlab': Rules(tuple(10 ** (-2 + i / 4) for i in range(9))),
+    'sejong': Rules(
         (0.01, 0.0178, 0.0316, 0.0562, 0.1, 0.1778, 0.3162, 0.5623, 1.0), 0.0, 1000, True, True, True
     ),
 }
@@ -129,7 +129,7 @@ def ignored(truth: GroundTruth, setting: Setting) -> np.ndarray:
     inside = (left >= BOUNDS[0]) & (right <= BOUNDS[2]) & (top >= BOUNDS[1]) & (bottom <= BOUNDS[3])
     # Boxes of negative size exist nowhere but in broken files: look at both edges on both sides.
     inside &= (left <= BOUNDS[2]) & (right >= BOUNDS[0]) & (top <= BOUNDS[3]) & (bottom >= BOUNDS[1])
-    wanted = (truth.heights >= setting.height[0]) & (truth.heights <= setting.height[1])
+    wanted = (truth.boxes[:, 3] >= setting.height[0]) & (truth.boxes[:, 3] <= setting.height[1])
     return truth.ignore | ~(inside & wanted & np.isin(truth.occlusion, setting.occlusion))
 
 
@@ -164,22 +164,22 @@ def match(overlaps: Overlaps, ignore: np.ndarray, num_detections: int) -> tuple[
     return outcome, matched
 
 
-def log_average(fppi: np.ndarray, miss: np.ndarray, protocol: Protocol) -> float:
+def log_average(fppi: np.ndarray, miss: np.ndarray, rules: Rules) -> float:
     """Average a curve at the protocol's points.
 
     Args:
         fppi: (N,) false positives per image, rising.
         miss: (N,) miss rate there, 0-1.
-        protocol: What to follow.
+        rules: What to follow.
 
     Returns:
         The log-average miss rate, 0-1.
     """
-    last = np.searchsorted(fppi, protocol.points, side='right') - 1
+    last = np.searchsorted(fppi, rules.points, side='right') - 1
     # Index -1, before the curve begins, is its end in the one protocol and a miss rate of 1 in the other.
-    values = miss[last] if protocol.wraps and len(miss) else np.concatenate([[1.0], miss])[last + 1]
+    values = miss[last] if rules.wraps and len(miss) else np.concatenate([[1.0], miss])[last + 1]
     with np.errstate(divide='ignore'):
-        return float(np.exp(np.log(np.maximum(protocol.floor, values)).mean()))
+        return float(np.exp(np.log(np.maximum(rules.floor, values)).mean()))
 
 
 def compute_miss_rates(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmslg.evaluation.functional.kaist_ground_truth import GroundTruth
+from mmslg.evaluation.functional.kaist import GroundTruth
 
 IOU_THRESHOLD = 0.5
 

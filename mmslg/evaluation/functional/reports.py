@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mmslg.evaluation.functional.kaist_ground_truth import GroundTruth
+from mmslg.evaluation.functional.kaist import GroundTruth
 from mmslg.evaluation.functional.kaist_results import Detections
 from mmslg.evaluation.functional.miss_rate import SETTINGS, SPLITS, Curve, ignored
 

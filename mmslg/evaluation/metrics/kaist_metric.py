@@ -22,7 +22,7 @@ from mmslg.evaluation.functional import (
     describe_ground_truth,
     find_notes,
     format_table,
-    image_key,
+    frame_name,
     make_detections,
     read_ground_truth,
     round_rows,
@@ -157,7 +157,7 @@ class KAISTMissRateMetric(BaseMetric):
     def _find_image(self, sample: dict) -> int:
         """Return the image of the ground truth that a sample is."""
         names = [str(sample[key]) for key in ('file_name', 'img_path') if sample.get(key)]
-        keys = [key for key in map(image_key, names) if key]
+        keys = [key for key in map(frame_name, names) if key]
         for name in [*keys, *names]:
             if name in self._by_name:
                 return self._by_name[name]

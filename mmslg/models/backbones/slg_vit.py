@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from mmslg.errors import InputError
 from mmslg.models.backbones.frozen_trunk import FrozenTrunk
 from mmslg.models.layers import FeatureFusionAdapter, StructureEncoder, flatten_levels, token_centers
+from mmslg.models.outputs import BackboneOutput
 from mmslg.registry import MODELS
-from mmslg.structures import BackboneOutput
 
 
 @MODELS.register_module()

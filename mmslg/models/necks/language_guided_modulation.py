@@ -8,8 +8,8 @@ from mmengine.model import BaseModule
 
 from mmslg.errors import InputError
 from mmslg.models.layers import CaptionModulation
+from mmslg.models.outputs import BackboneOutput
 from mmslg.registry import MODELS
-from mmslg.structures import BackboneOutput
 
 
 @MODELS.register_module()

@@ -10,8 +10,8 @@ from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
 from mmslg.errors import InputError
+from mmslg.models.outputs import BackboneOutput
 from mmslg.registry import MODELS
-from mmslg.structures import BackboneOutput
 
 
 @MODELS.register_module()

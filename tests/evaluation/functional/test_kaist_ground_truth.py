@@ -6,7 +6,7 @@ import pytest
 from evaluation.kaist_samples import HEADER, NAMES, annotations, same, write_folder
 
 from mmslg.errors import InputError
-from mmslg.evaluation.functional import image_key, parse_annotations, read_ground_truth
+from mmslg.evaluation.functional import frame_name, parse_annotations, read_ground_truth
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_annotation_0_of_each_form():
     assert in_coco.first.tolist() == [True, False, False, False]
     published = annotations()
     for image in published['images']:
-        image['im_name'] = image_key(image.pop('file_name'))
+        image['im_name'] = frame_name(image.pop('file_name'))
     assert not parse_annotations(published, 'x.json').first.any()
     published['annotations'][0]['id'] = 0
     truth = parse_annotations(published, 'x.json')
@@ -87,6 +87,12 @@ def change(index, **fields):
     return data
 
 
+def lack(index, field):
+    data = annotations()
+    del data['annotations'][index][field]
+    return data
+
+
 @pytest.mark.parametrize(
     ('data', 'message'),
     [
@@ -105,8 +111,14 @@ def change(index, **fields):
         (change(1, bbox=[1, 2, 3]), r'annotations\[1\]: wanted bbox'),
         (change(1, bbox=[1, 2, 3, 10**400]), r'annotations\[1\]: wanted bbox'),
         (change(1, height='tall'), r'annotations\[1\]: wanted a number as height, got tall'),
+        (change(1, height=80), r'annotations\[1\]: height 80 contradicts bbox, which is 60 pixels high'),
         (change(1, occlusion=4), r'annotations\[1\]: wanted occlusion 0, 1 or 2, which .* got 4'),
         (change(1, occlusion=None), r'annotations\[1\]: wanted occlusion .* got None'),
+        (lack(1, 'occlusion'), r'annotations\[1\]: wanted occlusion 0, 1 or 2, which .* got none'),
+        (lack(1, 'ignore'), r'annotations\[1\]: wanted ignore 0 or 1, which the settings go by, got none'),
+        (change(1, ignore='yes'), r"annotations\[1\]: wanted ignore 0 or 1, .* got yes"),
+        (change(1, ignore=None), r'annotations\[1\]: wanted ignore .* got None'),
+        (change(1, ignore=[]), r'annotations\[1\]: wanted ignore'),
     ],
 )  # fmt: skip
 def test_bad_annotations_are_named(data, message):

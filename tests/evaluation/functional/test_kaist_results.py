@@ -71,7 +71,7 @@ def test_an_empty_file_is_legal_and_flat_boxes_are_said(folder, tmp_path):
 
 def test_a_file_from_0_without_the_first_image_is_told_by_its_boxes(tmp_path):
     names = [f'set06/V000/I{20 * i + 19:05d}' for i in range(50)]
-    boxes = [dict(image_id=i, bbox=[10 * i, 100, 8, 20], occlusion=0, id=i) for i in range(1, 50)]
+    boxes = [dict(image_id=i, bbox=[10 * i, 100, 8, 20], occlusion=0, ignore=0, id=i) for i in range(1, 50)]
     truth = parse_annotations(
         dict(images=[dict(id=i, im_name=n) for i, n in enumerate(names)], annotations=boxes), 'x.json'
     )

@@ -11,8 +11,8 @@ from mmslg.errors import InputError
 from mmslg.evaluation.functional import (
     PROTOCOLS,
     compute_miss_rates,
+    frame_time,
     make_detections,
-    time_of_day,
 )
 
 FAR_AWAY = (500, 300, 30, 60)
@@ -129,7 +129,7 @@ def test_day_and_night_go_by_the_image_set():
     assert curves['day'].miss_rate == pytest.approx(50)
     assert curves['night'].miss_rate == pytest.approx(100)
     assert curves['all'].miss_rate == pytest.approx(100 * 2 / 3)
-    assert [time_of_day(f'set{i:02d}/V000/I00000') for i in range(13)] == [
+    assert [frame_time(f'set{i:02d}/V000/I00000') for i in range(13)] == [
         *['day'] * 3,
         *['night'] * 3,
         *['day'] * 3,

@@ -9,10 +9,10 @@ from evaluation.kaist_samples import same
 from mmslg.evaluation.functional import (
     SETTINGS,
     compute_miss_rates,
+    read_bbgt,
     read_detections,
     read_ground_truth,
 )
-from mmslg.utils.bbgt import read_bbgt
 
 
 @pytest.fixture(scope='module')

@@ -27,7 +27,14 @@ def truth_file(tmp_path):
         for x, h, occlusion, category in ((100, 60, 0, 1), (200, 40, 1, 1), (300, 90, 0, 2)):
             box = [x + i, 100, 30, h]
             boxes.append(
-                dict(id=len(boxes) + 1, image_id=i, category_id=category, bbox=box, occlusion=occlusion)
+                dict(
+                    id=len(boxes) + 1,
+                    image_id=i,
+                    category_id=category,
+                    bbox=box,
+                    occlusion=occlusion,
+                    ignore=0,
+                )
             )
     categories = [dict(id=1, name='person'), dict(id=2, name='people')]
     path = tmp_path / 'truth.json'

@@ -7,7 +7,7 @@ from mmengine.utils import import_modules_from_strings
 
 from mmslg.errors import InputError
 from mmslg.models import LanguageGuidedModulation
-from mmslg.structures import BackboneOutput
+from mmslg.models.outputs import BackboneOutput
 
 
 @pytest.fixture

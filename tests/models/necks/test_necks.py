@@ -3,7 +3,7 @@ import torch
 
 from mmslg.errors import InputError
 from mmslg.models import LanguageGuidedModulation, SimpleFeaturePyramid
-from mmslg.structures import BackboneOutput
+from mmslg.models.outputs import BackboneOutput
 
 
 def output(text=None):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmslg.captions.base import TextEncoder
+from mmslg.captions.encoders.base import TextEncoder
 from mmslg.errors import InputError
 
 POOLINGS = ('pooled', 'tokens')

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mmslg.captions.torch_encoder import (
+from mmslg.captions.encoders.network import (
     MAX_TOKENS,
     NetworkTextEncoder,
     first_line,

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from mmslg.captions.base import TextEncoder
+from mmslg.captions.encoders.base import TextEncoder
 from mmslg.errors import InputError
 from mmslg.registry import TEXT_ENCODERS
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mmslg.captions.base import Captioner
+from mmslg.captions.captioners.base import Captioner
 from mmslg.captions.schema import StructuredCaption
 from mmslg.errors import InputError
 from mmslg.registry import CAPTIONERS

@@ -1,6 +1,10 @@
-"""What a captioner and a text encoder are, and how they are found by name.
+"""What a captioner is.
 
 Add your own with one class::
+
+    from mmslg.captions.captioners.base import Captioner
+    from mmslg.captions.schema import StructuredCaption
+    from mmslg.registry import CAPTIONERS
 
     @CAPTIONERS.register_module(name='mine')
     class MyCaptioner(Captioner):
@@ -9,12 +13,12 @@ Add your own with one class::
         def caption(self, visible, infrared):
             return StructuredCaption('clear daylight', 'highway', 'dense vehicles', 'low thermal contrast')
 
-``tools/captions/generate.py --import my_module --captioner mine`` finds it.
+``tools/captions/generate.py --import my_module --captioner mine`` finds it. A captioner that comes with the
+project stands in this folder, and its module among the locations of ``CAPTIONERS`` in ``mmslg/registry.py``.
 """
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,8 +26,6 @@ from typing import Any
 import numpy as np
 
 from mmslg.captions.schema import StructuredCaption
-from mmslg.errors import InputError
-from mmslg.registry import CAPTIONERS, TEXT_ENCODERS
 
 
 class CaptionFailure(Exception):
@@ -90,64 +92,3 @@ class Captioner(ABC):
             except CaptionFailure as failure:
                 results.append(failure)
         return results
-
-
-class TextEncoder(ABC):
-    """Turns texts into vectors; frozen, hence run once and stored.
-
-    Attributes:
-        name: Registered name, for instance ``'hashed'``.
-        model: Identity of the weights or rules; equal identities give equal vectors.
-        width: Length ``d`` of a vector.
-        pooling: ``'pooled'`` for one vector a text, ``'tokens'`` for ``L`` of them.
-        weights: Hash of the weights, empty for rules.
-        truncated: Number of texts so far that were longer than the encoder reads, and were cut.
-    """
-
-    name: str
-    model: str
-    width: int
-    pooling: str
-    weights: str = ''
-    truncated: int = 0
-
-    @abstractmethod
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Encode texts.
-
-        Args:
-            texts: ``n`` texts.
-
-        Returns:
-            ``(n, d)`` if pooled or ``(n, L, d)`` if tokens, float32; ``L`` is the same in all calls.
-        """
-
-
-def build_captioner(name: str, **options: Any) -> Captioner:
-    """Build a registered captioner.
-
-    Raises:
-        InputError: No captioner has this name, or it does not take these options.
-    """
-    return _build(CAPTIONERS, 'captioner', name, options)
-
-
-def build_text_encoder(name: str, **options: Any) -> TextEncoder:
-    """Build a registered text encoder.
-
-    Raises:
-        InputError: No text encoder has this name, or it does not take these options.
-    """
-    return _build(TEXT_ENCODERS, 'text encoder', name, options)
-
-
-def _build(registry: Any, what: str, name: str, options: dict[str, Any]) -> Any:
-    if name not in registry.module_dict:
-        known = ', '.join(sorted(registry.module_dict))
-        raise InputError(f'no {what} is called {name!r}; there are: {known}')
-    factory = registry.module_dict[name]
-    try:
-        inspect.signature(factory).bind(**options)
-    except TypeError as error:
-        raise InputError(f'{what} {name!r}: {error}') from None
-    return factory(**options)

@@ -10,8 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mmslg.captions.base import Captioner, CaptionFailure
-from mmslg.captions.prompt import (
+from mmslg.captions.captioners.base import Captioner, CaptionFailure
+from mmslg.captions.captioners.prompt import (
     INFRARED_LABEL,
     MAX_PIXELS,
     PROMPT_ID,
@@ -34,7 +34,7 @@ class QwenCaptioner(Captioner):
     """Asks a Qwen2.5-VL of any size about both images; greedy decoding, in batches.
 
     The model must fit on one device. A larger one is better served by an inference server, see
-    :class:`mmslg.captions.openai_api.OpenAICaptioner`.
+    :class:`mmslg.captions.captioners.server.OpenAICaptioner`.
 
     Args:
         model: Folder of the model, or its name on the Hugging Face hub.

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mmslg.captions.base import CaptionFailure
+from mmslg.captions.captioners.base import CaptionFailure
 from mmslg.captions.schema import COMPONENTS, VOCABULARY, StructuredCaption
 from mmslg.errors import InputError
 from mmslg.utils.image_io import to_8bit

@@ -11,8 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mmslg.captions.base import Captioner, CaptionFailure
-from mmslg.captions.prompt import (
+from mmslg.captions.captioners.base import Captioner, CaptionFailure
+from mmslg.captions.captioners.prompt import (
     INFRARED_LABEL,
     MAX_PIXELS,
     MAX_QUOTE,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmslg.captions.torch_encoder import (
+from mmslg.captions.encoders.network import (
     MAX_TOKENS,
     NetworkTextEncoder,
     first_line,

@@ -1,0 +1,1 @@
+"""Captioners: what writes the structured caption of a pair. Each is one module, found by its name."""
