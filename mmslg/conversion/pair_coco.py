@@ -38,17 +38,23 @@ def read_coco_pairs(
     classes: list[str] = []
     for split in (s for s in SPLITS if s in chosen):
         path = chosen[split]
-        file = parse_coco(root / path)
+        file = parse_coco(root / path, corners=True)
         classes += file.classes
         pairs = []
         for image in file.images:
             identity = next(
-                (i for n in (image.visible, image.infrared) if n and (i := finder.find(n, root / path, split))),
+                (
+                    i
+                    for n in (image.visible, image.infrared)
+                    if n and (i := finder.find(n, root / path, split))
+                ),
                 None,
             )
             pair = Pair(image.visible, None, None, path) if identity is None else paired.pair(identity, path)
             if (path, pair.key) in labels:
-                raise InputError(f'{root / path}: {shorten(image.visible, 80)} is an image of a pair that is listed already')
+                raise InputError(
+                    f'{root / path}: {shorten(image.visible, 80)} belongs to a pair that is listed already'
+                )
             labels[path, pair.key] = image.labels
             pairs.append(pair)
         layout.splits[split] = pairs
@@ -77,12 +83,16 @@ def _choose(root: object, places: list[Place], wanted: str | None) -> tuple[str,
         split = next((SPLIT_WORDS[w] for w in words if w in SPLIT_WORDS), place.split or 'train')
         first = groups.setdefault(modality, {}).setdefault(split, place.path)
         if first != place.path:
-            raise InputError(f'{root}: {first} and {place.path} are both {split} annotations; leave one in the folder')
+            raise InputError(
+                f'{root}: {first} and {place.path} are both {split} annotations; leave one in the folder'
+            )
     option = {INFRARED: 'ir', VISIBLE: 'rgb', None: None}
     order = [m for m in (INFRARED, VISIBLE, None) if m in groups]
     fitting = [m for m in order if wanted is None or option[m] == wanted] or [m for m in order if m is None]
     if not fitting:
-        raise InputError(f'{root}: there are no labels of the {wanted} images, only {", ".join(groups[order[0]].values())}')
+        raise InputError(
+            f'{root}: there are no labels of the {wanted} images, only {", ".join(groups[order[0]].values())}'
+        )
     taken = fitting[0]
     aside = [path for m in order if m != taken for path in groups[m].values()]
     drawn = {'ir': 'ir', 'rgb': 'visible'}.get(option[taken] or wanted, 'unknown')

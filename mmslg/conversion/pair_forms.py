@@ -69,8 +69,8 @@ class YoloLabels(LabelForm):
             self.oriented |= any(item.oriented for item in items)
         if not names:
             raise InputError(
-                f'{root}: what do the class numbers (0 to {last}) mean? There is no data.yaml with names and no '
-                'classes.txt; give the names in their order: --names person car ...'
+                f'{root}: what do the class numbers (0 to {last}) mean? There is no data.yaml with names and '
+                'no classes.txt; give the names in their order: --names person car ...'
             )
         self.classes = _distinct(name for file in names for name in file.names)
         self.source = ', '.join(file.path for file in names)

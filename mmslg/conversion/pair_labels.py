@@ -58,7 +58,9 @@ def choose_labels(root: object, places: list[Place], paired: Paired, wanted: str
         modality = next(m for m in (INFRARED, VISIBLE, None) if m in groups)
     elif modality is None and None not in groups:
         there = ' and '.join(sorted(OPTION[m] for m in groups))
-        raise InputError(f'{root}: there are no labels of the {wanted} images, take those there are: --labels {there}')
+        raise InputError(
+            f'{root}: there are no labels of the {wanted} images, take those there are: --labels {there}'
+        )
     taken, other = groups[modality], groups.get({INFRARED: VISIBLE, VISIBLE: INFRARED}.get(modality), [])
     found, set_aside = _by_pair(root, taken, paired)
     orphans = [path for identity, path in found.items() if not _has_pair(identity, paired)]
@@ -87,7 +89,9 @@ def _by_pair(root: object, places: list[Place], paired: Paired) -> tuple[dict[Id
         if 'obb' in first.words and 'obb' not in place.words:
             set_aside.append(place)
         elif first is not place:
-            raise InputError(f'{root}: {first.path} and {place.path} are labels of one image; leave one of them')
+            raise InputError(
+                f'{root}: {first.path} and {place.path} are labels of one image; leave one of them'
+            )
     return {identity: place.path for identity, place in found.items()}, set_aside
 
 

@@ -102,7 +102,9 @@ class Paired:
         found: dict[str, str | None] = {}
         for sides in self.pairs.values():
             for side in filter(None, sides):
-                found[side.folder] = side.modality if found.get(side.folder, side.modality) == side.modality else None
+                found[side.folder] = (
+                    side.modality if found.get(side.folder, side.modality) == side.modality else None
+                )
         return found
 
 
@@ -153,7 +155,9 @@ def _words(folder: str) -> tuple[str, ...] | None:
         if known is None and not _YEAR.fullmatch(token):
             return None
         words += known or ()
-    contradiction = any(len({group[w] for w in words if w in group}) > 1 for group in (SPLIT_WORDS, MODALITY_WORDS))
+    contradiction = any(
+        len({group[w] for w in words if w in group}) > 1 for group in (SPLIT_WORDS, MODALITY_WORDS)
+    )
     return None if contradiction else tuple(words) or None
 
 

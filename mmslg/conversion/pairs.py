@@ -31,7 +31,7 @@ class PairsReader(DatasetReader):
     flags = {
         '--labels': dict(
             choices=('ir', 'rgb'),
-            help='labels drawn in the infrared or in the visible images (default: infrared where there are both)',
+            help='labels drawn in the infrared or the visible images (default: infrared, if there are both)',
         ),
         '--names': dict(nargs='+', metavar='NAME', help='what the class numbers of YOLO labels mean, from 0'),
         '--classes': dict(nargs='+', metavar='NAME', help='classes to keep, in this order (default: all)'),
@@ -105,7 +105,8 @@ class PairsReader(DatasetReader):
                 x1, y1, x2, y2 = points
                 points = (x1, y1, x2, y1, x2, y2, x1, y2)
                 stats['upright boxes taken as oriented ones'] += 1
-            return quads.annotation(np.reshape(points, (4, 2)), size, self.options.edge, stats)
+            quad = np.reshape(points, (4, 2))
+            return quads.annotation(quad, size, self.options.edge, stats, 'image')
         x1, y1, x2, y2 = points
         inside = max(x1, 0), max(y1, 0), min(x2, size[0]), min(y2, size[1])
         crosses = inside != points and inside[0] < inside[2] and inside[1] < inside[3]
@@ -156,17 +157,19 @@ class PairsReader(DatasetReader):
         form = self.options.form
         if form is None and len(there) > 1:
             raise InputError(
-                f'{root}: there are labels in several forms ({", ".join(f"{len(found[f])} {f}" for f in there)}); '
-                f'say which to take by --form {" or ".join(there)}'
+                f'{root}: there are labels in several forms '
+                f'({", ".join(f"{len(found[f])} {f}" for f in there)}); choose by --form {" or ".join(there)}'
             )
         if not there or form not in (None, *there):
             raise InputError(
-                f'{root}: there are no {form or "yolo, voc or coco"} labels: wanted .txt or .xml files named like '
-                'the images, in folders such as labels/, or a COCO .json for each split'
+                f'{root}: there are no {form or "yolo, voc or coco"} labels: wanted .txt or .xml files named '
+                'like the images, in folders such as labels/, or a COCO .json for each split'
             )
         form = form or there[0]
         if self._names and form != 'yolo':
-            raise InputError(f'{root}: --names is for the numbers of YOLO labels, and these are {form}; use --classes')
+            raise InputError(
+                f'{root}: --names is for the numbers of YOLO labels, and these are {form}; use --classes'
+            )
         return form, found[form]
 
     def _take_files(

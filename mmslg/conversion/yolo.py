@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from mmslg.conversion.layout import Box
+from mmslg.conversion.quads import tidy
 from mmslg.errors import InputError
 from mmslg.utils.safe_text import number, read_text, shorten
 
@@ -79,7 +80,9 @@ def _parse_line(path: Path, n: int, words: list[str]) -> YoloBox:
         )
     label = number(words[0], path, f'{where}: the class')
     if not isinstance(label, int) or label < 0:
-        raise InputError(f'{path}: {where}: the class should be a whole number from 0, got {shorten(words[0])}')
+        raise InputError(
+            f'{path}: {where}: the class should be a whole number from 0, got {shorten(words[0])}'
+        )
     return YoloBox(n, label, tuple(number(w, path, f'{where}: a coordinate') for w in words[1:]))
 
 
@@ -125,12 +128,6 @@ def to_pixels(
     values = tuple(min(max(v, 0), 1) if -PRECISION <= v <= 1 + PRECISION else v for v in values)
     points = tuple(tidy(v * (height if i % 2 else width)) for i, v in enumerate(values))
     return Box(names[item.number], points)
-
-
-def tidy(value: float) -> int | float:
-    """Return a coordinate in pixels, rounded to thousandths, as int where it is whole."""
-    value = round(float(value), 3)
-    return int(value) if value == int(value) else value
 
 
 @dataclass(frozen=True)
@@ -195,8 +192,8 @@ def names_of(root: Path, path: str, found: list[NamesFile]) -> tuple[str, ...]:
     for file in candidates[1:]:
         if file.names != candidates[0].names:
             raise InputError(
-                f'{root}: {candidates[0].path} and {file.path} name other classes; leave one of them, or give '
-                'the names by --names'
+                f'{root}: {candidates[0].path} and {file.path} name other classes; leave one of them, or '
+                'give the names by --names'
             )
     return candidates[0].names
 
@@ -214,13 +211,17 @@ def _yaml_names(path: Path, data: dict) -> tuple[str, ...]:
     if isinstance(names, dict):
         numbered = {int(k): v for k, v in names.items() if str(k).isascii() and str(k).isdigit()}
         if len(numbered) != len(names) or sorted(numbered) != list(range(len(names))):
-            raise InputError(f'{path}: names should be numbered from 0 without a gap, got {shorten([*names])}')
+            raise InputError(
+                f'{path}: names should be numbered from 0 without a gap, got {shorten([*names])}'
+            )
         names = [numbered[i] for i in range(len(numbered))]
     if not isinstance(names, list):
         raise InputError(f'{path}: names should be a list or a mapping from numbers, got {shorten(names)}')
     wanted = data.get('nc')
     if wanted is not None and wanted != len(names):
-        raise InputError(f'{path}: nc is {shorten(wanted)}, but names holds {len(names)}; correct one of them')
+        raise InputError(
+            f'{path}: nc is {shorten(wanted)}, but names holds {len(names)}; correct one of them'
+        )
     return check_names(path, names)
 
 
