@@ -13,8 +13,12 @@ from mmengine import registry as engine  # noqa: E402
 from mmengine.registry import Registry  # noqa: E402
 
 MODELS = Registry('model', parent=engine.MODELS, scope='mmslg', locations=['mmslg.models'])
-DATASETS = Registry('dataset', parent=engine.DATASETS, scope='mmslg', locations=['mmslg.datasets'])
-TRANSFORMS = Registry('transform', parent=engine.TRANSFORMS, scope='mmslg', locations=['mmslg.datasets'])
+DATASETS = Registry(
+    'dataset', parent=engine.DATASETS, scope='mmslg', locations=['mmslg.datasets.paired_coco']
+)
+TRANSFORMS = Registry(
+    'transform', parent=engine.TRANSFORMS, scope='mmslg', locations=['mmslg.datasets.transforms']
+)
 HOOKS = Registry('hook', parent=engine.HOOKS, scope='mmslg', locations=['mmslg.engine'])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',

@@ -76,7 +76,9 @@ class FlirReader(DatasetReader):
         for path in paths:
             split = _split_of(path)
             if split in splits:
-                raise InputError(f'{root}: {path} is not the only {split} annotations; leave one in the folder')
+                raise InputError(
+                    f'{root}: {path} is not the only {split} annotations; leave one in the folder'
+                )
             splits[split] = []
             for entry in parse_coco(root / path).images:
                 infrared = entry.infrared or entry.visible

@@ -123,9 +123,8 @@ class KaistReader(DatasetReader):
             found = images.get(frame, {})
             if layout.labels_only:
                 folder, image = posixpath.split(frame)
-                found = dict(
-                    visible=f'images/{folder}/visible/{image}.jpg', infrared=f'images/{folder}/lwir/{image}.jpg'
-                )
+                names = (f'images/{folder}/{m}/{image}.jpg' for m in ('visible', 'lwir'))
+                found = dict(zip(('visible', 'infrared'), names))
             label = labels.frames.get(frame, {})
             label = label.get(modality) or label.get('')
             both = found.get('visible'), found.get('infrared')

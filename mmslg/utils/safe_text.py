@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from mmslg.errors import InputError
+from mmslg.utils import io
 
 MAX_LABEL_BYTES = 4_000_000
 """Largest annotation file of one image; the published ones stay below 100 kB."""
@@ -18,48 +19,22 @@ _NUMBER = re.compile(r'[+-]?(?:\d{1,12}(?:\.\d{0,12})?|\.\d{1,12})(?:[eE][+-]?\d
 
 
 def shorten(text: object, length: int = 40) -> str:
-    """Return a printable form of ``text`` of bounded length, for messages."""
-    shown = ascii(text if isinstance(text, str) else str(text)[: 4 * length])
+    """Return a printable form of any value, of bounded length, for messages; texts stand in quotes."""
+    try:
+        shown = ascii(text)
+    except RecursionError:
+        shown = f'a nested {type(text).__name__}'
     return shown if len(shown) <= length else shown[: length - 3] + '...'
 
 
 def read_bytes(path: str | os.PathLike, limit: int = MAX_LABEL_BYTES) -> bytes:
-    """Read a regular file of at most ``limit`` bytes.
-
-    Raises:
-        InputError: No such file, no regular file, empty, or too large.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f'{path}: no such file' if not path.exists() else f'{path}: not a regular file')
-    with open(path, 'rb') as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise InputError(
-            f'{path}: larger than {limit} bytes, which no annotation file is; get the file again'
-        )
-    if not data.strip():
-        raise InputError(f'{path}: the file is empty; get the file again')
-    return data
+    """Read a regular file of bounded size, see :func:`mmslg.utils.io.read_bytes`."""
+    return io.read_bytes(path, limit)
 
 
 def read_text(path: str | os.PathLike, limit: int = MAX_LABEL_BYTES) -> str:
-    """Read a text file in UTF-8, or UTF-16 with a byte order mark.
-
-    Raises:
-        InputError: As :func:`read_bytes`, or the bytes are no such text.
-    """
-    data = read_bytes(path, limit)
-    encoding = 'utf-16' if data[:2] in (b'\xff\xfe', b'\xfe\xff') else 'utf-8-sig'
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f'{path}: not {encoding.removesuffix("-sig").upper()} text at byte {error.start}'
-        ) from None
-    if '\0' in text:
-        raise InputError(f'{path}: holds NUL characters, so it is no text; get the file again')
-    return text
+    """Read a text file of bounded size, see :func:`mmslg.utils.io.read_text`."""
+    return io.read_text(path, limit)
 
 
 def number(text: str | None, path: object, what: str, largest: float = MAX_COORDINATE) -> int | float:
@@ -88,6 +63,19 @@ def check_number(value: object, path: object, what: str, largest: float = MAX_CO
         shown = f'{value:g}' if isinstance(value, float) else 'a huge number'
         raise InputError(f'{path}: {what} is {shown}, wanted at most {largest:g} in magnitude')
     return int(value) if value == int(value) else value
+
+
+def finite(values: object, count: int) -> list[float] | None:
+    """Return ``count`` finite numbers, or None if ``values`` is anything else than a list of such."""
+    if not isinstance(values, (list, tuple)) or len(values) != count:
+        return None
+    if not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
+        return None
+    try:
+        numbers = [float(v) for v in values]
+    except OverflowError:  # a whole number of more than 308 digits
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
 
 
 def safe_name(name: object, path: object, what: str) -> str:

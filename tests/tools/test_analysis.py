@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import run_analysis as run_tool
-from conftest import run_here
+from helpers import run_analysis as run_tool
+from helpers import run_here
 
 from mmslg.apis.launch import read_config
 from mmslg.apis.profiling import build_detector, check_gradients, count_parameters, find_parts, toy_batch

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import cv2
 import pytest
-from conftest import run_analysis as run_tool
-from conftest import run_here
+from helpers import run_analysis as run_tool
+from helpers import run_here
 
 ROOT = Path(__file__).parents[2]
 

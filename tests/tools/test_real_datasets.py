@@ -4,8 +4,8 @@ import re
 
 import pytest
 import torch
-from conftest import ROOT
 from conversion.folders import real_dronevehicle, real_flir, real_kaist, real_llvip
+from helpers import ROOT
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections import Counter
 from pathlib import Path
 
 from mmslg.errors import InputError
@@ -18,11 +17,12 @@ from mmslg.evaluation.functional import (
     find_notes,
     format_table,
     miss_rates_of,
+    name_methods,
     read_detections,
     read_ground_truth,
 )
 from mmslg.utils.cli import run
-from mmslg.utils.io import atomic_path, write_json
+from mmslg.utils.io import atomic_path, refuse_overwriting, write_json
 
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
 STYLES = ('-', '--', ':', '-.')
@@ -136,16 +136,15 @@ def main() -> None:
     settings = tuple(dict.fromkeys(args.setting))
     if args.plot and Path(args.plot).suffix.lower() != '.png':
         raise InputError(f'--plot {args.plot}: wanted a name that ends in .png')
-    stems = [Path(path).stem for path in args.dets]
-    twice = [stem for stem, number in Counter(stems).items() if number > 1]
-    if twice:
-        raise InputError(
-            f'--dets: {Counter(stems)[twice[0]]} of them are called {twice[0]}; rename all but one'
-        )
+    files = name_methods(args.dets)
+    inputs = [args.gt, *args.dets]
+    inputs += [file for path in inputs if Path(path).is_dir() for file in Path(path).glob('*.txt')]
+    for out in (args.json, args.plot):
+        refuse_overwriting(out, *inputs)
     truth = read_ground_truth(args.gt)
     print('\n'.join(describe_ground_truth(truth, settings)))
     methods = {}
-    for stem, path in zip(stems, args.dets):
+    for stem, path in files.items():
         detections = read_detections(path, truth)
         print(f'{stem}: {"; ".join(find_notes(detections, truth, args.protocol))}')
         methods[stem] = compute_miss_rates(truth, detections, settings, args.protocol)

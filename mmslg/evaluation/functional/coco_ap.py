@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmslg.errors import InputError
 from mmslg.evaluation.functional.protocol import format_figures, images_by_condition
+from mmslg.utils.io import read_json
+from mmslg.utils.safe_text import MAX_COORDINATE, finite
 
 if TYPE_CHECKING:
     from faster_coco_eval import COCO
 
 METRIC = 'COCO mAP, IoU 0.50:0.95, mean over 101 recall points, 100 detections an image'
+RESULT_KEYS = ('image_id', 'category_id', 'bbox', 'score')
 STATS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 
 
@@ -71,6 +76,51 @@ def load_truth(data: dict) -> COCO:
 
     with contextlib.redirect_stdout(io.StringIO()):
         return COCO(data)
+
+
+def read_results(path: str | os.PathLike, truth: dict) -> list[dict]:
+    """Read detections from a COCO result JSON, and refuse what does not belong to the annotations.
+
+    Args:
+        path: A list of detections, or an object that holds one under ``annotations``.
+        truth: Annotations in COCO form that have been checked.
+
+    Returns:
+        ``image_id``, ``category_id``, ``bbox`` and ``score`` of each.
+
+    Raises:
+        InputError: The file is no such list, or an entry is no good; the message numbers it from 1.
+    """
+    data = read_json(path)
+    data = data.get('annotations') if isinstance(data, dict) else data
+    if not isinstance(data, list):
+        raise InputError(f'{path}: wanted a list of detections with image_id, category_id, bbox and score')
+    images = {image['id'] for image in truth['images']}
+    categories = {category['id'] for category in truth['categories']}
+    for n, detection in enumerate(data, 1):
+        problem = _problem(detection, images, categories)
+        if problem:
+            raise InputError(f'{path}: detection {n} {problem}')
+    return [{key: detection[key] for key in RESULT_KEYS} for detection in data]
+
+
+def _problem(detection: object, images: set[int], categories: set[int]) -> str:
+    if not isinstance(detection, dict):
+        return 'is no object'
+    lacks = [key for key in RESULT_KEYS if key not in detection]
+    if lacks:
+        return f'lacks {", ".join(lacks)}'
+    image, category, box, score = (detection[key] for key in RESULT_KEYS)
+    if finite(box, 4) is None or finite([score], 1) is None:
+        return 'has no box of four finite numbers and a finite score'
+    if max(map(abs, box)) > MAX_COORDINATE:
+        return f'has a box that reaches beyond {MAX_COORDINATE} pixels'
+    if type(image) is not int or image not in images:
+        return f'is of image {ascii(image)[:40]}, which the annotations do not list'
+    if type(category) is not int or category not in categories:
+        known = ', '.join(map(str, sorted(categories)))
+        return f'is of category {ascii(category)[:40]}; the annotations have {known}'
+    return ''
 
 
 def evaluate_coco(
