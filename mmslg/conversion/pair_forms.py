@@ -59,14 +59,17 @@ class YoloLabels(LabelForm):
 
     def __init__(self, root: Path, paths: list[str], names: list[NamesFile]) -> None:
         self._names = names
-        last = 0
+        last, broken = 0, []
         for path in paths:
             try:
                 items = parse_yolo(root / path)
-            except InputError:
-                continue  # reported with its line where the boxes are read
+            except InputError as error:
+                broken.append(error)  # reported with its line where the boxes are read
+                continue
             last = max([last, *(item.number for item in items)])
             self.oriented |= any(item.oriented for item in items)
+        if len(broken) == len(paths):
+            raise broken[0]
         if not names:
             raise InputError(
                 f'{root}: what do the class numbers (0 to {last}) mean? There is no data.yaml with names and '

@@ -36,7 +36,7 @@ def label_places(places: Iterable[Place], paired: Paired) -> list[Place]:
 def choose_labels(root: object, places: list[Place], paired: Paired, wanted: str | None) -> LabelFiles:
     """Choose among the labels of the visible and of the infrared images.
 
-    Labels whose folders name neither belong to the visible images if others belong to the infrared ones.
+    Labels whose folders name neither belong to the visible images if other labels' folders do name one.
     Of upright labels and those in a folder ``obb``, the oriented ones are taken.
 
     Args:
@@ -51,7 +51,7 @@ def choose_labels(root: object, places: list[Place], paired: Paired, wanted: str
     groups: dict[str | None, list[Place]] = {}
     for place in places:
         groups.setdefault(place.modality or _neighbours(place, paired), []).append(place)
-    if INFRARED in groups and None in groups:
+    if None in groups and len(groups) > 1:
         groups.setdefault(VISIBLE, []).extend(groups.pop(None))
     modality = next((m for m in (INFRARED, VISIBLE, None) if m in groups and OPTION.get(m) == wanted), None)
     if wanted is None:
@@ -61,7 +61,7 @@ def choose_labels(root: object, places: list[Place], paired: Paired, wanted: str
         raise InputError(
             f'{root}: there are no labels of the {wanted} images, take those there are: --labels {there}'
         )
-    taken, other = groups[modality], groups.get({INFRARED: VISIBLE, VISIBLE: INFRARED}.get(modality), [])
+    taken, other = groups[modality], [p for m, group in groups.items() if m != modality for p in group]
     found, set_aside = _by_pair(root, taken, paired)
     orphans = [path for identity, path in found.items() if not _has_pair(identity, paired)]
     text = f'{len(found)} label files in {_folders(taken, set_aside)}'

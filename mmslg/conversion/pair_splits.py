@@ -97,40 +97,49 @@ def find_splits(
     Raises:
         InputError: A list cannot be used.
     """
-    named = _named(files, settings)
-    lists = {s: [p for p in paths if p.lower().endswith('.txt')] for s, paths in named.items()}
-    folders = {s: [p for p in paths if not p.lower().endswith('.txt')] for s, paths in named.items()}
+    named, remarks = _named(files, settings)
+    lists = {s: found for s, paths in named.items() if (found := [p for p in paths if _is_text(p)])}
+    folders = {s: found for s, paths in named.items() if (found := [p for p in paths if not _is_text(p)])}
     by_name = {
         SPLIT_WORDS[_stem(p).lower()]: [p]
         for p in files
-        if p.lower().endswith('.txt') and _stem(p).lower() in SPLIT_WORDS and not _is_label(p, paired)
+        if _is_text(p) and _stem(p).lower() in SPLIT_WORDS and _stem(p) not in paired.keys
     }
-    if lists.get('train'):
-        return _by_lists(root, lists, paired)
-    if any(split for split, _ in paired.pairs):
-        found = {s: [i for i in paired.pairs if i[0] == s] for s in SPLITS}
-        rest = sum(split is None for split, _ in paired.pairs)
-        note = f'; {rest} pairs in no such folder are left out' if rest else ''
-        return Splits(_filled(found), f'splits by folders{note}')
-    if len(folders) > 1:
-        found = {s: [i for i in paired.pairs if _below(i, paired, folders.get(s, ()))] for s in SPLITS}
-        if any(found.values()):
-            rest = len(paired.pairs) - len({i for identities in found.values() for i in identities})
-            note = f'; {rest} pairs in none of them are left out' if rest else ''
-            return Splits(_filled(found), f'splits by the folders that the YAML file names{note}')
-    if 'train' in by_name:
-        return _by_lists(root, by_name, paired)
-    identities = list(paired.pairs)
-    if test_every:
-        test = identities[test_every - 1 :: test_every]
-        train = [i for i in identities if i not in set(test)]
-        return Splits(_filled(dict(train=train, test=test)), f'one set, every {test_every}th pair is test')
-    return Splits(dict(train=identities), 'one set, all of it train (--test-every N makes a test split)')
+    by_folder = {s: [i for i in paired.pairs if i[0] == s] for s in SPLITS}
+    by_yaml = {s: [i for i in paired.pairs if _below(i, paired, folders.get(s, ()))] for s in SPLITS}
+    if 'train' in lists or ('train' in by_name and not any(by_folder.values()) and len(folders) < 2):
+        result = _by_lists(root, lists if 'train' in lists else by_name, paired)
+    elif any(by_folder.values()):
+        result = Splits(_filled(by_folder), 'splits by folders')
+        if by_name:
+            remarks.append(f'{", ".join(p for paths in by_name.values() for p in paths)} not used')
+    elif len(_filled(by_yaml)) > 1:
+        result = Splits(_filled(by_yaml), 'splits by the folders that the YAML file names')
+    else:
+        result = _by_rule(list(paired.pairs), test_every)
+    rest = len(paired.pairs) - len({i for identities in result.pairs.values() for i in identities})
+    if rest:
+        remarks.append(f'{rest} pairs in none of them are left out')
+    result.description = '; '.join([result.description, *remarks])
+    return result
 
 
-def _named(files: list[str], settings: list[dict]) -> dict[str, list[str]]:
-    """Return the lists and folders that YAML files name for each split, as far as they exist."""
+def _by_rule(identities: list[Identity], test_every: int | None) -> Splits:
+    if not test_every:
+        return Splits(dict(train=identities), 'one set, all of it train (--test-every N makes a test split)')
+    test = identities[test_every - 1 :: test_every]
+    train = [i for i in identities if i not in set(test)]
+    description = f'one set, of every {test_every} pairs the last is test'
+    return Splits(_filled(dict(train=train, test=test)), description)
+
+
+def _named(files: list[str], settings: list[dict]) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the lists and folders that YAML files name for each split, and what was not taken.
+
+    Where two splits are one and the same (``val`` given as ``train``), the first one counts.
+    """
     named: dict[str, list[str]] = {}
+    remarks = []
     for data in settings:
         for split in SPLITS:
             value = data.get(split)
@@ -138,7 +147,16 @@ def _named(files: list[str], settings: list[dict]) -> dict[str, list[str]]:
                 path = _existing(entry, files) if isinstance(entry, str) else None
                 if path is not None and path not in named.setdefault(split, []):
                     named[split].append(path)
-    return {split: paths for split, paths in named.items() if paths}
+                elif path is None and entry:
+                    remarks.append(f'{split} {shorten(entry)} of the YAML file is not here')
+    distinct: dict[str, list[str]] = {}
+    for split in (s for s in SPLITS if named.get(s)):
+        same = next((s for s, paths in distinct.items() if paths == named[split]), None)
+        if same is None:
+            distinct[split] = named[split]
+        else:
+            remarks.append(f'{split} is the same as {same} in the YAML file and is not written')
+    return distinct, list(dict.fromkeys(remarks))
 
 
 def _existing(entry: str, files: list[str]) -> str | None:
@@ -170,12 +188,9 @@ def _by_lists(root: Path, lists: dict[str, list[str]], paired: Paired) -> Splits
                 else:
                     identities[identity] = None
         result.pairs[split] = list(identities)
-    listed = {i for identities in result.pairs.values() for i in identities}
-    if not listed:
+    if not any(result.pairs.values()):
         raise InputError(f'{root}: {", ".join(result.lists)} name none of the images; correct the lists')
-    rest = len(paired.pairs) - len(listed)
-    note = f'; {rest} pairs in none of them are left out' if rest else ''
-    result.description = f'splits by {", ".join(result.lists)}{note}'
+    result.description = f'splits by {", ".join(result.lists)}'
     return result
 
 
@@ -187,8 +202,8 @@ def _below(identity: Identity, paired: Paired, folders: Iterable[str]) -> bool:
     return any(side and side.path.startswith(f'{f}/') for side in paired.pairs[identity] for f in folders)
 
 
-def _is_label(path: str, paired: Paired) -> bool:
-    return _stem(path) in paired.keys
+def _is_text(path: str) -> bool:
+    return path.lower().endswith('.txt')
 
 
 def _stem(path: str) -> str:

@@ -250,7 +250,7 @@ def _tell_apart(root: object, places: list[Place]) -> list[Place]:
     single = {p.identity for p in open_ones if 'image' in p.words}
     if infrared and not visible:
         folders = {p.folder for p in open_ones if p.identity in infrared}
-        folders |= {p.folder for p in open_ones if folders and p.words & {'images', 'image'}}
+        folders |= {p.folder for p in open_ones if p.words & {'images', 'image'}}
         told = {p.path: VISIBLE for p in open_ones if p.folder in folders}
     elif not infrared and not visible and plain & single:
         told = {p.path: VISIBLE if 'images' in p.words else INFRARED for p in open_ones if p.words}

@@ -19,6 +19,8 @@ from mmslg.conversion.pairing import Paired, Place, pair_images, place_of
 from mmslg.conversion.yolo import NamesFile, check_names, find_names, is_names_list, plain
 from mmslg.errors import InputError
 
+MAX_OVERSHOOT = 100
+"""By how many pixels oriented boxes may exceed the image without looking like those of another one."""
 FORMS = {'yolo': '.txt', 'voc': '.xml', 'coco': '.json'}
 
 
@@ -116,7 +118,8 @@ class PairsReader(DatasetReader):
         if crosses and self.options.edge == 'clip':
             stats['clipped: across the edge of the image'] += 1
             box = Box(box.name, inside, box.extra)
-        return super().annotation(box, size, stats)
+        fields = super().annotation(box, size, stats)
+        return fields and dict(bbox=[quads.tidy(v) for v in fields['bbox']], area=quads.tidy(fields['area']))
 
     def policies(self) -> dict[str, str]:
         """Return what happens to pairs and boxes that do not fit; see the base class."""
@@ -210,6 +213,7 @@ class PairsReader(DatasetReader):
     def _set_classes(self) -> None:
         names = self._labels.classes
         self.background_without_label = self._labels.background
+        self.overshoot = MAX_OVERSHOOT if self._labels.oriented else 1
         self.classes = self._kept or names
         self._spellings = {plain(name): name for name in self.classes}
         self.known_strays = tuple(name.lower() for name in names if plain(name) not in self._spellings)
