@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +15,7 @@ from mmslg.conversion.layout import Layout, plural
 from mmslg.conversion.output import source_version, write_outputs
 from mmslg.conversion.readers import find_readers, make_reader
 from mmslg.errors import InputError
+from mmslg.utils.io import explained
 from mmslg.utils.progress import count_to, progress_bar
 
 EXAMPLES = 3
@@ -57,7 +58,6 @@ def convert_folder(description: str | None, argv: list[str] | None = None) -> No
         command.add_argument('--out', metavar='DIR', help='where annotations are written (default: ROOT)')
 
     reader, args = parse_args(description, add_options, argv)
-    signal.signal(signal.SIGTERM, _interrupt)
     out = args.root if args.out is None else _out_folder(args.out)
     layout = reader.recognise(args.root)
     print(f'recognised: {layout.description}')
@@ -76,12 +76,9 @@ def _out_folder(name: str) -> Path:
     """Return the folder named by ``--out`` if it is one or can become one."""
     if not name.strip():
         raise InputError('--out is empty, wanted a folder')
-    try:
-        is_folder = not os.path.lexists(name) or Path(name).is_dir()
-    except OSError as error:
-        raise InputError(f'--out {name}: {error.strerror}') from None
-    if not is_folder:
-        raise InputError(f'{name}: --out should be a folder')
+    with explained(name):
+        if os.path.lexists(name) and not stat.S_ISDIR(os.stat(name).st_mode):
+            raise InputError(f'{name}: --out should be a folder')
     return Path(name)
 
 
@@ -107,7 +104,3 @@ def _print_summary(reader: DatasetReader, layout: Layout, splits: dict[str, Spli
             print(f'  left out: {plural(len(keys), "pair")}, {reason}: {", ".join(keys[:EXAMPLES])}{more}')
     for kind, items in sorted(layout.problems.items()):
         print(f'  not used, {kind}: {len(items)}, {items[0]}{", ..." if len(items) > 1 else ""}')
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

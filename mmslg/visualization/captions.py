@@ -11,10 +11,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mmslg.captions.pairs import ImagePair
-from mmslg.captions.report import TIMES, UNCLEAR, shorten, top
-from mmslg.captions.schema import CaptionRecord, time_of_day
-from mmslg.utils.image_io import read_infrared, read_visible, to_8bit
+from mmslg.annotations import TIMES, ImagePair
+from mmslg.captions.generation import read_images
+from mmslg.captions.report import UNCLEAR, top
+from mmslg.captions.schema import CaptionRecord, one_line, time_of_day
+from mmslg.utils.image_io import to_8bit
 from mmslg.utils.io import atomic_path
 from mmslg.visualization.pairs import add_lines, side_by_side
 
@@ -77,7 +78,7 @@ def _draw_bars(axes: Any, rows: list[tuple[str, int]], total: int, longest: int,
     shares = [100 * count / total for _, count in rows]
     axes.barh(range(len(rows)), shares, color=colour, height=0.7)
     # Captions may hold a dollar sign, which would start a formula.
-    labels = [shorten(text, 40) for text, _ in rows]
+    labels = [one_line(text, 40) for text, _ in rows]
     axes.set_yticks(range(len(rows)), labels, fontsize=10, parse_math=False)
     axes.set_ylim(longest - 0.4, -0.6)  # bars of the same thickness side by side
     axes.set_xlim(0, 118)
@@ -106,13 +107,12 @@ def _draw_confusion(axes: Any, annotated: Mapping[str, Any]) -> None:
     axes.set_title(f'day or night: {agreement:.1f} % agree', loc='left', fontsize=11, weight='bold')
 
 
-def draw_pair(pair: ImagePair, record: CaptionRecord, time: str | None = None) -> np.ndarray:
+def draw_pair(pair: ImagePair, record: CaptionRecord) -> np.ndarray:
     """Draw a pair with its caption.
 
     Args:
-        pair: Files of the pair.
+        pair: The pair; a time of day that the caption does not say is pointed out.
         record: Its caption.
-        time: Annotated time of day; one that the caption does not say is pointed out.
 
     Returns:
         A page, BGR, uint8; all pages have the same width.
@@ -120,18 +120,17 @@ def draw_pair(pair: ImagePair, record: CaptionRecord, time: str | None = None) -
     Raises:
         InputError: An image cannot be read.
     """
-    visible = read_visible(pair.visible, pair.crop)
-    infrared = to_8bit(read_infrared(pair.infrared, pair.crop))
+    visible, infrared = read_images(pair)
     size = PAIR_WIDTH, max(round(visible.shape[0] * PAIR_WIDTH / visible.shape[1]), 1)
-    infrared = cv2.cvtColor(infrared, cv2.COLOR_GRAY2BGR)
+    infrared = cv2.cvtColor(to_8bit(infrared), cv2.COLOR_GRAY2BGR)
     page = side_by_side(
         *(cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (visible, infrared)), pair.key
     )
     caption = record.caption.to_dict()
     lines = [f'{name}: {text}' for name, text in caption.items()]
     said = time_of_day(record.caption) or UNCLEAR
-    if time is not None and said != time:
-        lines[0] += f'   <-- annotated {time}'
+    if pair.time is not None and said != pair.time:
+        lines[0] += f'   <-- annotated {pair.time}'
     return add_lines(page, lines)
 
 

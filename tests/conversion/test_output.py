@@ -7,6 +7,7 @@ import pytest
 from conversion.folders import MAKERS, convert, llvip
 
 from mmslg.annotations import check_files, read_annotations
+from mmslg.errors import InputError
 
 
 @pytest.mark.parametrize('dataset', MAKERS)
@@ -53,7 +54,10 @@ def test_the_digest_of_the_inputs_tells_of_changed_labels(tmp_path):
 @pytest.mark.parametrize('interrupt_at', [1, 2, 3])
 @pytest.mark.parametrize(
     ('error', 'raised'),
-    [(KeyboardInterrupt(), KeyboardInterrupt), (OSError(errno.ENOSPC, 'No space left on device'), OSError)],
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (OSError(errno.ENOSPC, 'No space left on device'), InputError),
+    ],
 )
 def test_an_interruption_or_a_full_disk_leaves_the_former_files(
     tmp_path, monkeypatch, interrupt_at, error, raised
@@ -81,7 +85,7 @@ def test_an_interruption_or_a_full_disk_leaves_the_former_files(
     with pytest.raises(raised):
         calls.clear()
         convert('llvip', root, tmp_path / 'new')
-    assert not any((tmp_path / 'new').glob('*'))
+    assert not (tmp_path / 'new').exists()
 
 
 @pytest.mark.parametrize('dataset', MAKERS)
