@@ -96,38 +96,33 @@ def test_the_yolo_obb_copy_of_dronevehicle(shared):
         PairsReader().recognise(shared / 'dronevehicle_pairs')
 
 
-def one(split, stem):
-    """Return the paths that forms of folders are made of."""
-    return dict(split=split, stem=stem)
-
-
 FOLDERS = {
-    'images, imagesIR': ('images/{split}/{stem}', 'imagesIR/{split}/{stem}', 'labels/{split}/{stem}', 'unknown'),
-    'images, images_ir': ('images/{split}/{stem}', 'images_ir/{split}/{stem}', 'labels/{split}/{stem}', 'unknown'),
-    'images, image': ('images/{split}/{stem}', 'image/{split}/{stem}', 'labels/{split}/{stem}', 'unknown'),
-    'split above': ('{split}/images/{stem}', '{split}/imagesIR/{stem}', '{split}/labels/{stem}', 'unknown'),
-    'labels of both': ('images/{split}/{stem}', 'imagesIR/{split}/{stem}', 'labelsIR/{split}/{stem}', 'ir'),
-    'visible, infrared': ('visible/{split}/{stem}', 'infrared/{split}/{stem}', 'labels/{split}/{stem}', 'unknown'),
+    'images, imagesIR': ('images/{s}/{n}', 'imagesIR/{s}/{n}', 'labels/{s}/{n}', 'unknown'),
+    'images, images_ir': ('images/{s}/{n}', 'images_ir/{s}/{n}', 'labels/{s}/{n}', 'unknown'),
+    'images, image': ('images/{s}/{n}', 'image/{s}/{n}', 'labels/{s}/{n}', 'unknown'),
+    'split above': ('{s}/images/{n}', '{s}/imagesIR/{n}', '{s}/labels/{n}', 'unknown'),
+    'labels of both': ('images/{s}/{n}', 'imagesIR/{s}/{n}', 'labelsIR/{s}/{n}', 'ir'),
+    'visible, infrared': ('visible/{s}/{n}', 'infrared/{s}/{n}', 'labels/{s}/{n}', 'unknown'),
     'YOLOv11-RGBT 1': (
-        '{split}/visible/images/{stem}', '{split}/infrared/images/{stem}', '{split}/visible/labels/{stem}', 'visible',
+        '{s}/visible/images/{n}', '{s}/infrared/images/{n}', '{s}/visible/labels/{n}', 'visible',
     ),
     'YOLOv11-RGBT 2': (
-        'images/visible/{split}/{stem}', 'images/infrared/{split}/{stem}', 'labels/visible/{split}/{stem}', 'visible',
+        'images/visible/{s}/{n}', 'images/infrared/{s}/{n}', 'labels/visible/{s}/{n}', 'visible',
     ),
-    'rgb, ir': ('rgb/images/{split}/{stem}', 'ir/images/{split}/{stem}', 'ir/labels/{split}/{stem}', 'ir'),
-    'VIS, IR': ('VIS/{split}/{stem}', 'IR/{split}/{stem}', 'Labels/{split}/{stem}', 'unknown'),
-    'visible, lwir': ('{split}/visible/{stem}', '{split}/lwir/{stem}', '{split}/labels/{stem}', 'unknown'),
-    'words in one': ('{split}_rgb/{stem}', '{split}_thermal/{stem}', '{split}_labels/{stem}', 'unknown'),
-    'with a year': ('images/{split}2017/{stem}', 'imagesIR/{split}2017/{stem}', 'labels/{split}2017/{stem}', 'unknown'),
-    'endings': ('images/{split}/{stem}_RGB', 'images/{split}/{stem}_IR', 'labels/{split}/{stem}_IR', 'ir'),
-    'endings, one label': ('{split}/{stem}_rgb', '{split}/{stem}_T', '{split}/{stem}', 'unknown'),
-    'one ending': ('{split}/{stem}', '{split}/{stem}_ir', '{split}/labels/{stem}', 'unknown'),
+    'rgb, ir': ('rgb/images/{s}/{n}', 'ir/images/{s}/{n}', 'ir/labels/{s}/{n}', 'ir'),
+    'VIS, IR': ('VIS/{s}/{n}', 'IR/{s}/{n}', 'Labels/{s}/{n}', 'unknown'),
+    'visible, lwir': ('{s}/visible/{n}', '{s}/lwir/{n}', '{s}/labels/{n}', 'unknown'),
+    'words in one': ('{s}_rgb/{n}', '{s}_thermal/{n}', '{s}_labels/{n}', 'unknown'),
+    'with a year': ('images/{s}2017/{n}', 'imagesIR/{s}2017/{n}', 'labels/{s}2017/{n}', 'unknown'),
+    'endings': ('images/{s}/{n}_RGB', 'images/{s}/{n}_IR', 'labels/{s}/{n}_IR', 'ir'),
+    'endings, one label': ('{s}/{n}_rgb', '{s}/{n}_T', '{s}/{n}', 'unknown'),
+    'one ending': ('{s}/{n}', '{s}/{n}_ir', '{s}/labels/{n}', 'unknown'),
     'folders and endings': (
-        'vis/{split}/{stem}_RGB', 'ir/{split}/{stem}_PreviewData', 'ann/{split}/../../labels/{split}/{stem}_RGB', 'visible',
+        'vis/{s}/{n}_RGB', 'ir/{s}/{n}_PreviewData', 'labels/{s}/{n}_RGB', 'visible',
     ),
-    'beside the images': ('rgb/{split}/{stem}', 'ir/{split}/{stem}', 'ir/{split}/{stem}', 'ir'),
-    'scenes below': ('rgb/{split}/a/{stem}', 'ir/{split}/a/{stem}', 'labels/{split}/a/{stem}', 'unknown'),
-    'a folder around': ('my data/rgb/{split}/{stem}', 'my data/ir/{split}/{stem}', 'my data/labels/{split}/{stem}', 'unknown'),
+    'beside the images': ('rgb/{s}/{n}', 'ir/{s}/{n}', 'ir/{s}/{n}', 'ir'),
+    'scenes below': ('rgb/{s}/a/{n}', 'ir/{s}/a/{n}', 'labels/{s}/a/{n}', 'unknown'),
+    'a folder around': ('my data/rgb/{s}/{n}', 'my data/ir/{s}/{n}', 'my data/labels/{s}/{n}', 'unknown'),
 }  # fmt: skip
 
 
@@ -136,7 +131,7 @@ def test_forms_of_folders(tmp_path, case):
     visible, infrared, label, modality = FOLDERS[case]
     for i, split in enumerate(('train', 'val', 'test')):
         for stem in ('0001', '0002'):  # the same names in every split
-            at = dict(split=split, stem=stem)
+            at = dict(s=split, n=stem)
             draw(tmp_path, visible.format(**at) + '.png', infrared.format(**at) + '.png', i)
             write(tmp_path / (label.format(**at) + '.txt'), LINE)
     write(tmp_path / 'data.yaml', 'names: [person, car]')
@@ -144,7 +139,7 @@ def test_forms_of_folders(tmp_path, case):
     assert sorted(splits) == ['test', 'train', 'val']
     for split, data in splits.items():
         prefix = data['info']['data_prefix']
-        at = dict(split=split, stem='0001')
+        at = dict(s=split, n='0001')
         first = data['images'][0]
         assert prefix['img'] + first['file_name'] == visible.format(**at) + '.png'
         assert prefix['ir'] + first['file_name_ir'] == infrared.format(**at) + '.png'
@@ -165,9 +160,9 @@ def described(root, **options):
 def test_it_says_what_it_took_for_what(tmp_path):
     _, layout, text = described(simple(tmp_path))
     assert text == (
-        'visible images in images, infrared in imagesIR; YOLO labels: 2 label files in labels; nothing tells in '
-        'which images they were drawn (--labels ir or rgb says it); classes person, car (from data.yaml); one '
-        'set, all of it train (--test-every N makes a test split)'
+        'visible images in images, infrared in imagesIR; YOLO labels: 2 label files in labels; nothing tells '
+        'in which images they were drawn (--labels ir or rgb says it); classes person, car (from data.yaml); '
+        'one set, all of it train (--test-every N makes a test split)'
     )
     assert layout.label_modality == 'unknown'
     assert described(tmp_path, labels='rgb')[1].label_modality == 'visible'
@@ -234,7 +229,7 @@ def test_splits_by_lists_of_a_yaml_file(tmp_path):
     write_lists(tmp_path, train=('c', 'a'), val=('b', 'gone'))
     write(
         tmp_path / 'data.yaml',
-        'path: D:/data/mine\ntrain: lists/mine_train.txt\nval: ../mine/lists/mine_val.txt\ntest:\nnames: [p, c]',
+        'path: D:/mine\ntrain: lists/mine_train.txt\nval: ../mine/lists/mine_val.txt\ntest:\nnames: [p, c]',
     )
     splits, manifest = convert('pairs', tmp_path)
     assert {s: [i['file_name'] for i in d['images']] for s, d in splits.items()} == dict(
@@ -410,84 +405,139 @@ def test_boxes_across_the_edge(tmp_path, edge, remark, upright, oriented):
         assert manifest['policies']['boxes_across_the_edge'] == edge
 
 
+def put(name, content):
+    """Return a step that writes a file."""
+    data = content if isinstance(content, bytes) else content.encode()
+
+    def step(root):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(data)
+
+    return step
+
+
+def remove(*patterns):
+    """Return a step that removes files."""
+    return lambda root: [path.unlink() for pattern in patterns for path in list(root.glob(pattern))]
+
+
+def cut(name, length):
+    """Return a step that cuts a file off."""
+    return lambda root: (root / name).write_bytes((root / name).read_bytes()[:length])
+
+
+def rename(pattern):
+    """Return a step that gives files another name."""
+    return lambda root: [path.rename(path.with_name(f'x{path.name}')) for path in list(root.glob(pattern))]
+
+
+ONE = dict(count=1, pairs=['0001'])
+SMALL = lambda root: write_image(root / 'imagesIR/0001.png', scene(0, (50, 40))[1])  # noqa: E731
 COUNTED = {
-    'no label file': (lambda r: (r / 'labels/0001.txt').unlink(), 'remarks',
-        {'pairs without a label file, taken as images without objects': 1}),
-    'an empty label file': (lambda r: (r / 'labels/0001.txt').write_text(''), 'remarks', {}),
-    'no area': (lambda r: write(r / 'labels/0001.txt', '0 0.5 0.5 0 0.1'), 'remarks', {'dropped: no area': 1}),
-    'given twice': (lambda r: write(r / 'labels/0001.txt', LINE * 2), 'remarks', {'kept: given twice': 1}),
-    'rounding': (lambda r: write(r / 'labels/0001.txt', '0 0.5 0.5 1.004 0.5'), 'remarks',
-        {'boxes with values up to 0.01 outside [0, 1], set to the limit': 1}),
-    'no infrared': (lambda r: (r / 'imagesIR/0001.png').unlink(), 'left_out',
-        {'infrared image missing': dict(count=1, pairs=['0001'])}),
-    'no visible': (lambda r: (r / 'images/0001.png').unlink(), 'left_out',
-        {'visible image missing': dict(count=1, pairs=['0001'])}),
-    'two sizes': (lambda r: write_image(r / 'imagesIR/0001.png', scene(0, (50, 40))[1]), 'left_out',
-        {'images of two sizes': dict(count=1, pairs=['0001'])}),
-    'truncated': (lambda r: (r / 'images/0001.png').write_bytes((r / 'images/0001.png').read_bytes()[:99]),
-        'left_out', {'visible image truncated': dict(count=1, pairs=['0001'])}),
-    'a label without image': (lambda r: write(r / 'labels/0009.txt', LINE), 'problems',
-        {'orphan-label': dict(count=1, items=['labels/0009.txt'])}),
-    'another image': (lambda r: draw(r, 'runs/plot.png', 'imagesIR/../runs/plot2.png'), 'problems',
-        {'orphan-image': dict(count=2, items=['runs/plot.png', 'runs/plot2.png'])}),
-    'an image twice': (lambda r: write_image(r / 'images/0001.jpg', scene(0, SIZE)[0]), 'problems',
-        {'orphan-image': dict(count=1, items=['images/0001.png'])}),
-    'other files': (lambda r: [write(r / n, 'a b c') for n in ('README.txt', 'labels.cache', 'requirements.txt')],
-        'problems', {}),
-}  # fmt: skip
+    'no label file': (
+        [remove('labels/0001.txt')],
+        dict(remarks={'pairs without a label file, taken as images without objects': 1}),
+    ),
+    'an empty label file': ([put('labels/0001.txt', '')], {}),
+    'no area': ([put('labels/0001.txt', '0 0.5 0.5 0 0.1')], dict(remarks={'dropped: no area': 1})),
+    'given twice': ([put('labels/0001.txt', LINE * 2)], dict(remarks={'kept: given twice': 1})),
+    'rounding': (
+        [put('labels/0001.txt', '0 0.5 0.5 1.004 0.5')],
+        dict(remarks={'boxes with values up to 0.01 outside [0, 1], set to the limit': 1}),
+    ),
+    'no infrared': ([remove('imagesIR/0001.png')], dict(left_out={'infrared image missing': ONE})),
+    'no visible': ([remove('images/0001.png')], dict(left_out={'visible image missing': ONE})),
+    'two sizes': ([SMALL], dict(left_out={'images of two sizes': ONE})),
+    'truncated': ([cut('images/0001.png', 99)], dict(left_out={'visible image truncated': ONE})),
+    'no partner and no label': (
+        [remove('imagesIR/0001.png', 'labels/0001.txt')],
+        dict(left_out={'infrared image missing': ONE}),
+    ),
+    'a label without image': (
+        [put('labels/0009.txt', LINE)],
+        dict(problems={'orphan-label': dict(count=1, items=['labels/0009.txt'])}),
+    ),
+    'another image': (
+        [put('runs/plot.png', 'x')],
+        dict(problems={'orphan-image': dict(count=1, items=['runs/plot.png'])}),
+    ),
+    'an image twice': (
+        [put('images/0001.jpg', b'')],
+        dict(
+            left_out={'visible image empty': ONE},
+            problems={'orphan-image': dict(count=1, items=['images/0001.png'])},
+        ),
+    ),
+    'other files': ([put(n, 'a b c') for n in ('README.txt', 'labels.cache', 'requirements.txt')], {}),
+}
 
 
 @pytest.mark.parametrize('case', COUNTED)
 def test_what_does_not_fit_is_counted_and_named(tmp_path, case):
-    spoil, place, wanted = COUNTED[case]
-    spoil(simple(tmp_path))
+    steps, wanted = COUNTED[case]
+    simple(tmp_path)
+    for step in steps:
+        step(tmp_path)
     _, manifest = convert('pairs', tmp_path)
     found = {'problems': manifest['problems'], **manifest['splits']['train']}
-    assert found[place] == wanted
-    for other in {'remarks', 'left_out', 'problems'} - {place}:
-        assert found[other] == {}
+    nothing = dict(remarks={}, left_out={}, problems={})
+    assert {place: found[place] for place in nothing} == {**nothing, **wanted}
 
 
+NO_LABELS = remove('labels/*')
+EMPTY_XML = put('labels/0001.xml', voc([], SIZE))
 REFUSED = {
-    'no images': (lambda r: [p.unlink() for p in r.rglob('*.png')], {}, 'there are no images'),
-    'no labels': (lambda r: [p.unlink() for p in r.rglob('labels/*')], {}, 'there are no yolo, voc or coco labels'),
-    'no names': (lambda r: (r / 'data.yaml').unlink(), {}, r'class numbers \(0 to 1\) mean\?.*--names person car'),
-    'too few names': (lambda r: None, dict(names=['person']), r'0002\.txt: line 1: class number 1, but there are only 1'),
-    'names twice': (lambda r: None, dict(names=['a', 'A']), "--names: class 'A' is named twice"),
-    'classes twice': (lambda r: None, dict(classes=['a', 'a']), "--classes: class 'a' is named twice"),
-    'a bad line': (lambda r: write(r / 'labels/0001.txt', LINE + '1 2'), {}, r'labels/0001\.txt: line 2 has 2 values'),
-    'pixels': (lambda r: write(r / 'labels/0001.txt', '0 50 40 9 9'), {}, r'0001\.txt: line 1: coordinate 50, wanted 0 to'),
-    'two label files': (lambda r: write(r / 'images/0001.txt', LINE), dict(labels='rgb'),
-        r'images/0001\.txt and labels/0001\.txt are labels of one image; leave one of them'),
-    'two forms': (lambda r: write(r / 'labels/0001.xml', voc([], SIZE)), {}, r'several forms \(2 yolo, 1 voc\); .*--form yolo or voc'),
-    'an absent form': (lambda r: None, dict(form='coco'), r'there are no coco labels'),
-    'names for VOC': (lambda r: [p.unlink() for p in r.glob('labels/*')] + [write(r / 'labels/0001.xml', voc([], SIZE))],
-        dict(names=['a']), '--names is for the numbers of YOLO labels'),
-    'VOC without object': (lambda r: [p.unlink() for p in [*r.glob('labels/*'), r / 'data.yaml']]
-        + [write(r / 'labels/0001.xml', voc([], SIZE))], {}, 'there is no class'),
-    'bad XML': (lambda r: [p.unlink() for p in r.glob('labels/*')] + [write(r / 'labels/0001.xml', '<annotation>')],
-        {}, r'0001\.xml: not valid XML'),
-    'bad JSON': (lambda r: [p.unlink() for p in r.glob('labels/*')] + [write(r / 'train.json', '{"annotations": [}')],
-        {}, r'train\.json: not valid JSON'),
-    'binary JSON': (lambda r: [p.unlink() for p in r.glob('labels/*')] + [(r / 'train.json').write_bytes(b'\xff' * 50)],
-        {}, r'train\.json: not UTF-8'),
-    'labels elsewhere': (lambda r: [p.rename(p.with_name(f'x{p.name}')) for p in r.glob('labels/*')], {},
-        r'no label file belongs to a pair; there are 2 label files in labels'),
-    'no shared name': (lambda r: [p.rename(p.with_name(f'x{p.name}')) for p in r.glob('imagesIR/*')], {},
-        r'no visible and infrared image share a name.*images/0001\.png.*imagesIR/x0001\.png'),
-    'pairs in two splits': (lambda r: [write(r / f'{s}.txt', '0001\n0002') for s in ('train', 'test')], {},
-        r'0001 is in two splits \(2 pairs are\)'),
-    'a list of others': (lambda r: write(r / 'train.txt', 'a.png\nb.png'), {}, r'train\.txt name none of the images'),
-    'an empty list': (lambda r: write(r / 'train.txt', ''), {}, r'train\.txt: the file is empty'),
-    'labels that are not there': (lambda r: (r / 'labels').rename(r / 'labelsIR'), dict(labels='rgb'),
-        r'there are no labels of the rgb images, take those there are: --labels ir'),
-}  # fmt: skip
+    'no images': ([remove('*/*.png')], {}, 'there are no images'),
+    'no labels': ([NO_LABELS], {}, 'there are no yolo, voc or coco labels'),
+    'no names': ([remove('data.yaml')], {}, r'class numbers \(0 to 1\) mean\?.*--names person car'),
+    'too few names': ([], dict(names=['person']), r'0002\.txt: line 1: class number 1, but there are only 1'),
+    'names twice': ([], dict(names=['a', 'A']), "--names: class 'A' is named twice"),
+    'classes twice': ([], dict(classes=['a', 'a']), "--classes: class 'a' is named twice"),
+    'a bad line': ([put('labels/0001.txt', LINE + '1 2')], {}, r'0001\.txt: line 2 has 2 values'),
+    'pixels': ([put('labels/0001.txt', '0 50 40 9 9')], {}, r'0001\.txt: line 1: coordinate 50, wanted 0 to'),
+    'two label files': (
+        [put('images/0001.txt', LINE)],
+        {},
+        r'images/0001\.txt and labels/0001\.txt are labels of one image; leave one of them',
+    ),
+    'two forms': ([EMPTY_XML], {}, r'several forms \(2 yolo, 1 voc\); .*--form yolo or voc'),
+    'an absent form': ([], dict(form='coco'), r'there are no coco labels'),
+    'names for VOC': ([NO_LABELS, EMPTY_XML], dict(names=['a']), '--names is for the numbers of YOLO labels'),
+    'VOC without object': ([NO_LABELS, remove('data.yaml'), EMPTY_XML], {}, 'there is no class'),
+    'bad XML': ([NO_LABELS, put('labels/0001.xml', '<annotation>')], {}, r'0001\.xml: not valid XML'),
+    'bad JSON': ([NO_LABELS, put('train.json', '{"annotations": [}')], {}, r'train\.json: not valid JSON'),
+    'binary JSON': ([NO_LABELS, put('train.json', b'\xff' * 50)], {}, r'train\.json: not UTF-8'),
+    'labels elsewhere': (
+        [rename('labels/*')],
+        {},
+        r'no label file belongs to a pair; there are 2 label files in labels',
+    ),
+    'no shared name': (
+        [rename('imagesIR/*')],
+        {},
+        r'no visible and infrared image share a name.*images/0001\.png.*imagesIR/x0001\.png',
+    ),
+    'pairs in two splits': (
+        [put('train.txt', '0001\n0002'), put('test.txt', '0001')],
+        {},
+        r'0001 is in two splits \(1 pairs are\)',
+    ),
+    'a list of others': ([put('train.txt', 'a.png\nb.png')], {}, r'train\.txt name none of the images'),
+    'an empty list': ([put('train.txt', '')], {}, r'train\.txt: the file is empty'),
+    'labels that are not there': (
+        [lambda root: (root / 'labels').rename(root / 'labelsIR')],
+        dict(labels='rgb'),
+        r'there are no labels of the rgb images, take those there are: --labels ir',
+    ),
+}
 
 
 @pytest.mark.parametrize('case', REFUSED)
 def test_what_cannot_be_used_is_one_clear_line(tmp_path, case):
-    spoil, options, message = REFUSED[case]
-    spoil(simple(tmp_path))
+    steps, options, message = REFUSED[case]
+    simple(tmp_path)
+    for step in steps:
+        step(tmp_path)
     before = sorted(tmp_path.rglob('*'))
     with pytest.raises(InputError, match=message) as caught:
         convert('pairs', tmp_path, **options)
