@@ -30,8 +30,8 @@ def main() -> None:
     data['images'] = data['images'][: args.first]
     kept = {image['id'] for image in data['images']}
     data['annotations'] = [a for a in data['annotations'] if a['image_id'] in kept]
-    root = Path(os.path.abspath(args.annotations)).parent / (data['info'].get('data_root') or '')
-    data['info']['data_root'] = os.path.relpath(root, os.path.dirname(os.path.abspath(args.out)))
+    root = Path(os.path.realpath(os.path.dirname(args.annotations))) / (data['info'].get('data_root') or '')
+    data['info']['data_root'] = os.path.relpath(root, os.path.realpath(os.path.dirname(args.out)))
     write_json(args.out, data)
     print(f'{len(data["images"])} images, {len(data["annotations"])} annotations in {args.out}')
 

@@ -37,7 +37,7 @@ def test_from_folder_to_figures(name, shared, tmp_path, run_tool):
     root = FOLDERS[name](shared, tmp_path / name)
     captions = tmp_path / 'captions.safetensors'
     jsonl = tmp_path / 'captions.jsonl'
-    done = run_tool(f'tools/dataset_converters/{name}.py', root)
+    done = run_tool('tools/convert.py', name, root)
     assert done.returncode == 0, done.stderr
     annotations = [root / f'annotations_{split}.json' for split in ('train', 'test')]
     done = run_tool('tools/captions/generate.py', *annotations, '--out', jsonl)
