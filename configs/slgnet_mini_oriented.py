@@ -21,4 +21,3 @@ model = dict(
     ),
 )
 model['data_preprocessor']['boxtype2tensor'] = False
-visualizer = dict(type='RotLocalVisualizer')

@@ -19,7 +19,15 @@ DATASETS = Registry(
 TRANSFORMS = Registry(
     'transform', parent=engine.TRANSFORMS, scope='mmslg', locations=['mmslg.datasets.transforms']
 )
-HOOKS = Registry('hook', parent=engine.HOOKS, scope='mmslg', locations=['mmslg.engine'])
+HOOKS = Registry(
+    'hook', parent=engine.HOOKS, scope='mmslg', locations=['mmslg.engine', 'mmslg.visualization.hook']
+)
+VISUALIZERS = Registry(
+    'visualizer',
+    parent=engine.VISUALIZERS,
+    scope='mmslg',
+    locations=['mmslg.visualization.pair_visualizer'],
+)
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
     parent=engine.OPTIM_WRAPPER_CONSTRUCTORS,

@@ -17,5 +17,3 @@ model = dict(
     roi_head=dict(bbox_head=dict(num_classes=3)),
 )
 model['data_preprocessor']['boxtype2tensor'] = False
-
-visualizer = dict(type='RotLocalVisualizer')

@@ -60,7 +60,7 @@ def test_plot(folder, tmp_path, run_tool):
         write(tmp_path / f'm{k}.txt', *(f'{i},{100 * (i % k == 0)},100,30,60,{i}' for i in range(1, 9)))
         for k in (1, 2, 3)
     ]
-    files += [write(tmp_path / 'empty.txt')]
+    files += [write(tmp_path / 'a$b^$c.txt')]  # in a plot, dollar signs would start a formula
     done = run_tool(TOOL, '--gt', folder, '--dets', *files, '--plot', tmp_path / 'a.png', '--setting', 'all')
     assert done.returncode == 0, done.stderr
     assert cv2.imread(str(tmp_path / 'a.png')).shape == (609, 1800, 3)

@@ -12,6 +12,7 @@ from mmslg.evaluation.functional import (
     format_coco,
     load_truth,
     name_methods,
+    notes_on_truth,
     read_results,
 )
 from mmslg.evaluation.functional.coco_ap import METRIC
@@ -45,8 +46,9 @@ def main() -> None:
         raise InputError(f'--classes {unknown[0]}: the annotations have {", ".join(annotations.classes)}')
     split = f'{annotations.split} ({args.gt})'
     print(Protocol(METRIC, split, len(annotations.pairs), annotations.label_modality, classes))
-    if annotations.tolerated:
-        print(f'let pass: {annotations.remarks()}')
+    passed = [f'let pass: {annotations.remarks()}'] if annotations.tolerated else []
+    for line in (*passed, *notes_on_truth(annotations.data)):
+        print(line)
     truth = load_truth(annotations.data)
     figures = {}
     for name, path in files.items():

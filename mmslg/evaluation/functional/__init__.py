@@ -6,6 +6,7 @@ from mmslg.evaluation.functional.coco_ap import (
     evaluate_coco,
     format_coco,
     load_truth,
+    notes_on_truth,
     read_results,
 )
 from mmslg.evaluation.functional.kaist import (
@@ -77,6 +78,7 @@ __all__ = [
     'mean_over_present',
     'miss_rates_of',
     'name_methods',
+    'notes_on_truth',
     'parse_annotations',
     'read_bbgt',
     'read_detections',

@@ -71,11 +71,26 @@ def _plain(value: float) -> float | None:
 
 
 def load_truth(data: dict) -> COCO:
-    """Return the index that the evaluation wants of annotations in COCO form."""
+    """Return the index that the evaluation wants of annotations in COCO form.
+
+    Annotations are numbered anew: the evaluation takes an id below 1 for a box that was not matched.
+    """
     from faster_coco_eval import COCO  # brings OpenCV, which the other metrics do not wait for
 
+    annotations = [dict(annotation, id=n) for n, annotation in enumerate(data['annotations'], 1)]
     with contextlib.redirect_stdout(io.StringIO()):
-        return COCO(data)
+        return COCO(dict(data, annotations=annotations))
+
+
+def notes_on_truth(data: dict) -> list[str]:
+    """Say what one should know of annotations before figures on them are compared with others."""
+    notes = []
+    if any(annotation['id'] == 0 for annotation in data['annotations']):
+        notes.append('annotation 0: pycocotools counts a detection of it as wrong, here it is right')
+    ignored = sum(bool(annotation.get('ignore')) for annotation in data['annotations'])
+    if ignored:
+        notes.append(f'{ignored} boxes are marked ignore, and count like any other, as for pycocotools')
+    return notes
 
 
 def read_results(path: str | os.PathLike, truth: dict) -> list[dict]:
@@ -146,7 +161,7 @@ def evaluate_coco(
     counts = dict.fromkeys(category_ids, 0)
     for annotation in truth.dataset['annotations']:
         if annotation['category_id'] in counts and annotation['image_id'] in chosen:
-            counts[annotation['category_id']] += not (annotation.get('iscrowd') or annotation.get('ignore'))
+            counts[annotation['category_id']] += not annotation.get('iscrowd')
     kept = [d for d in detections if d['image_id'] in chosen and d['category_id'] in counts]
     if not kept:
         none = {name: _absent(counts[c]) for name, c in zip(classes, category_ids)}

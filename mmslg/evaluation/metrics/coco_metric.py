@@ -10,7 +10,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmslg.annotations import read_annotations
-from mmslg.evaluation.functional import evaluate_by_condition, format_coco, load_truth
+from mmslg.evaluation.functional import evaluate_by_condition, format_coco, load_truth, notes_on_truth
 from mmslg.evaluation.functional.coco_ap import METRIC
 from mmslg.evaluation.metrics.predictions import (
     check_image,
@@ -88,7 +88,7 @@ class PairedCocoMetric(BaseMetric):
         """
         found = dict(results)  # by image: the last batch of a sampler may repeat some
         detections = [detection for image in sorted(found) for detection in found[image]]
-        notes = [unrun_images(len(found), len(self._image_ids))]
+        notes = [*notes_on_truth(self.annotations.data), unrun_images(len(found), len(self._image_ids))]
         if self.outfile_prefix is not None:
             write_json(f'{self.outfile_prefix}.bbox.json', detections)
             notes.append(f'detections: {self.outfile_prefix}.bbox.json')
