@@ -1,8 +1,12 @@
 """Test a detector: metrics as a table, predictions as a file and as pictures."""
 
 import argparse
+import os
 
-from mmslg.apis.launch import add_common_arguments, build_runner, checked_checkpoint, load_config
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle threads do not spin
+
+from mmslg.apis.launch import add_common_arguments, build_runner, dumped_results, load_config
+from mmslg.apis.resumption import read_tested
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 
@@ -26,18 +30,15 @@ def main() -> None:
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise InputError(f'--out {args.out}: wanted a name that ends in .pkl')
     cfg = load_config(args)
-    cfg.load_from = checked_checkpoint(args.checkpoint)
-    cfg.resume = False
+    read_tested(cfg, args.checkpoint)
+    cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show or args.show_dir:
         from mmdet.engine.hooks.utils import trigger_visualization_hook
 
         cfg = trigger_visualization_hook(cfg, args)
     runner = build_runner(cfg)
-    if args.out:
-        from mmdet.evaluation import DumpDetResults
-
-        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
-    runner.test()
+    with dumped_results(runner, args.out):
+        runner.test()
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -30,6 +31,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     Args:
         main: Takes no argument, returns an exit code or None.
     """
+    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'  # nothing that a tool loads may run code
     try:
         code = main()
     except USER_ERRORS as error:

@@ -10,7 +10,7 @@ import torch
 from torchvision.ops import box_iou
 
 from mmslg.apis.inference import load_detector, predict
-from mmslg.apis.launch import add_analysis_arguments, checked_checkpoint, read_config
+from mmslg.apis.launch import add_analysis_arguments, read_config
 from mmslg.apis.profiling import find_parts
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
@@ -84,9 +84,8 @@ def main() -> None:
     if args.num < 1:
         raise InputError(f'--num {args.num}: wanted at least 1')
     cfg = read_config(args.config, args.cfg_options)
-    checked_checkpoint(args.checkpoint)
-    dataset = build_split(cfg, args.split, as_test=True)
     model = load_detector(cfg, args.checkpoint)
+    dataset = build_split(cfg, args.split, as_test=True)
     if find_parts(model).lgm is None:
         raise InputError(
             f'{args.config}: the model has no mmslg.LanguageGuidedModulation: captions do nothing'
