@@ -18,8 +18,8 @@ def run_identity(cfg: Config) -> dict[str, dict]:
     """Describe a run before it starts, in plain values.
 
     Returns:
-        ``settings``: every setting by its dotted name, overrides and seed included. ``files``: SHA-256 of each
-        annotation file and caption store that the datasets name, by path; None where there is none.
+        ``settings``: every setting by its dotted name, overrides and seed included. ``files``: SHA-256 of
+        each annotation file and caption store that the datasets name, by path; None where there is none.
     """
     settings = cfg.to_dict()
     datasets = [
@@ -52,9 +52,7 @@ def difference(before: dict[str, dict], now: dict[str, dict]) -> str:
     old, new = before['settings'], now['settings']
     for key in [*old, *(key for key in new if key not in old)]:
         if old.get(key) != new.get(key):
-            found.append(
-                f'{key} was {str(old.get(key, "not set")):.60} and is {str(new.get(key, "not set")):.60}'
-            )
+            found.append(f'{key} was {old.get(key, "not set")!s:.60} and is {new.get(key, "not set")!s:.60}')
     for path, digest in now['files'].items():
         if before['files'].get(path, digest) != digest:
             found.append(f'{path} has another content')
