@@ -141,3 +141,35 @@ TINY = [
 def mini_env(folder):
     """Point configs/slgnet_mini.py to the pairs of a folder."""
     return dict(MMSLG_DATA=str(folder), MMSLG_CAPTIONS=str(folder / 'captions.safetensors'))
+
+
+def _mounted(folder, *options):
+    """Mount a file system of 1 MB in memory on a folder; return how to take it away again."""
+    folder.mkdir()
+    command = ['mount', '-t', 'tmpfs', '-o', ','.join(('size=1m', *options)), 'tmpfs', folder]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip('there is no mount here')
+    if done.returncode:
+        pytest.skip(f'mounting is not allowed here: {done.stderr.strip()}')
+    return lambda: subprocess.run(['umount', '-l', folder], check=True)
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A folder on a disk of 1 MB that is full."""
+    unmount = _mounted(tmp_path / 'full_disk')
+    with open(tmp_path / 'full_disk' / 'filler', 'wb', buffering=0) as file, pytest.raises(OSError):
+        while True:
+            file.write(bytes(4096))
+    yield tmp_path / 'full_disk'
+    unmount()
+
+
+@pytest.fixture
+def read_only(tmp_path):
+    """A folder that nobody, root included, can write to."""
+    unmount = _mounted(tmp_path / 'read_only', 'ro')
+    yield tmp_path / 'read_only'
+    unmount()

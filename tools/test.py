@@ -9,6 +9,7 @@ from mmslg.apis.launch import add_common_arguments, build_runner, dumped_results
 from mmslg.apis.resumption import read_tested
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
+from mmslg.utils.io import refuse_overwriting
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,8 +28,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Test as the config and the command line say."""
     args = parse_args()
-    if args.out and not args.out.endswith(('.pkl', '.pickle')):
+    if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         raise InputError(f'--out {args.out}: wanted a name that ends in .pkl')
+    refuse_overwriting(args.out, args.checkpoint, args.config)
     cfg = load_config(args)
     read_tested(cfg, args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False

@@ -156,8 +156,6 @@ def dumped_results(runner: Runner, out: str | None) -> Iterator[None]:
         return
     from mmdet.evaluation import DumpDetResults
 
-    if Path(out).is_dir():
-        raise InputError(f'--out {out}: wanted a file, this is a folder')
     # All processes collect, and the first one writes.
     with atomic_path(out) if is_main_process() else nullcontext(out) as path:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=str(path)))

@@ -12,7 +12,6 @@ from mmengine.runner.checkpoint import _load_checkpoint_to_model
 
 from mmslg.engine.checkpoints import read_checkpoint
 from mmslg.engine.config_errors import explain_config_errors
-from mmslg.errors import InputError
 from mmslg.utils.io import atomic_path
 
 
@@ -86,12 +85,5 @@ class PairRunner(Runner):
         Raises:
             InputError: It cannot be written.
         """
-        path = Path(out_dir) / filename
-        try:
-            with atomic_path(path) as temporary:
-                super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)
-        except OSError as error:
-            raise InputError(
-                f'{path}: the checkpoint cannot be written ({error.strerror or error}); make room and go on '
-                'with --resume'
-            ) from None
+        with atomic_path(Path(out_dir) / filename) as temporary:
+            super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)

@@ -1,15 +1,24 @@
-"""How the tools end: a clear line for bad input, a traceback only for a bug."""
+"""How the tools end: a clear line for what the user can mend, a traceback only for a bug."""
 
 from __future__ import annotations
 
+import io
 import os
+import select
+import signal
 import sys
+import threading
 from collections.abc import Callable
-from typing import NoReturn
+from contextlib import suppress
+from typing import NoReturn, TextIO
 
 from mmslg.errors import InputError
+from mmslg.utils.io import explain
 
 USER_ERRORS = (InputError, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+BROKEN_PIPE = 141
+INTERRUPTED = 130
+TERMINATED = 143
 
 
 def one_line(error: BaseException) -> str:
@@ -26,18 +35,79 @@ def one_line(error: BaseException) -> str:
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
-    """Run a tool's ``main`` and exit: 0 or its return value, 1 with one line for bad input.
+    """Run a tool's ``main`` and exit: 0 or its return value, 1 with one line for what the user can mend.
+
+    Full disks, missing permissions and the like are such lines; a reader that has gone
+    (``tool | head -1``) ends the tool quietly with 141; an interrupt is 130, and SIGTERM, upon which
+    temporary files are removed, 143.
 
     Args:
         main: Takes no argument, returns an exit code or None.
     """
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'  # nothing that a tool loads may run code
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, 'reconfigure'):  # a file name may hold what the terminal cannot show
+            stream.reconfigure(errors='backslashreplace')
+    former = _on_sigterm(_terminate)
     try:
-        code = main()
-    except USER_ERRORS as error:
-        print(f'error: {one_line(error)}', file=sys.stderr, flush=True)
-        code = 1
+        sys.exit(_outcome(main))
+    finally:
+        _on_sigterm(former)
+
+
+def _outcome(main: Callable[[], int | None]) -> int:
+    try:
+        try:
+            return main() or 0
+        finally:
+            if sys.stdout:  # here, since a failure during the interpreter's shutdown cannot be caught
+                sys.stdout.flush()
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
-        code = 130
-    sys.exit(code or 0)
+        return INTERRUPTED
+    except USER_ERRORS as error:
+        message = explain(error) if isinstance(error, OSError) else None
+        return _fail(message or one_line(error))
+    except OSError as error:
+        gone = [stream for stream in (sys.stdout, sys.stderr) if _lead_nowhere(stream)]
+        if isinstance(error, BrokenPipeError) and gone:
+            return BROKEN_PIPE
+        message = explain(error, gone[0].name if gone else None)
+        if message is None:
+            raise
+        return _fail(message)
+
+
+def _fail(message: str) -> int:
+    with suppress(OSError):
+        print(f'error: {message}', file=sys.stderr, flush=True)
+    return 1
+
+
+def _lead_nowhere(stream: TextIO) -> bool:
+    """If a stream takes nothing any more, send the rest to nowhere; return whether that was so."""
+    try:
+        stream.flush()
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+        if not any(event & select.POLLERR for _, event in poll.poll(0)):
+            return False
+    except io.UnsupportedOperation:  # a stream without a file, as in tests
+        return False
+    except OSError:
+        pass
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+    return True
+
+
+def _terminate(*_: object) -> NoReturn:
+    sys.exit(TERMINATED)
+
+
+def _on_sigterm(handler: object) -> object:
+    """Set the handler where that is possible; return the former one."""
+    if handler is None or threading.current_thread() is not threading.main_thread():
+        return None
+    return signal.signal(signal.SIGTERM, handler)

@@ -1,38 +1,182 @@
-"""Files that are written whole or not at all."""
+"""Files that are read as wanted or named, and written whole or not at all."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from mmslg.errors import InputError
 
+_WHAT_TO_DO = {
+    errno.ENOENT: 'no such file or folder',
+    errno.ENOSPC: 'the disk is full; make room or write elsewhere',
+    errno.EDQUOT: 'the quota of the disk is used up; make room or write elsewhere',
+    errno.EFBIG: 'the file exceeds the largest size allowed here; see `ulimit -f`',
+    errno.EACCES: 'no permission; choose another place, or change the permissions',
+    errno.EPERM: 'no permission; choose another place, or change the permissions',
+    errno.EROFS: 'the disk is read-only; write elsewhere',
+    errno.ENAMETOOLONG: 'the name is too long; choose a shorter one',
+    errno.ELOOP: 'a symbolic link that leads back to itself; remove it',
+    errno.ENOTDIR: 'a part of the path is a file, and no folder',
+    errno.EISDIR: 'a folder, wanted a file',
+    errno.EEXIST: 'exists already, and is no folder',
+    errno.EMFILE: 'too many open files; see `ulimit -n`',
+    errno.EIO: 'the disk reports an error; is it still there?',
+    errno.ESTALE: 'the network disk lost the file; try again',
+}
+
+
+def explain(error: OSError, path: str | os.PathLike | None = None) -> str | None:
+    """Say in one line what a failure of the file system means and what to do.
+
+    Args:
+        error: As the system raised it.
+        path: The file meant; None takes the error's own.
+
+    Returns:
+        The line, or None for a failure that is no matter of files.
+    """
+    what = _WHAT_TO_DO.get(error.errno)
+    path = error.filename if path is None else path
+    return what if what is None or path is None else f'{os.fsdecode(path)}: {what}'
+
+
+@contextmanager
+def explained(path: str | os.PathLike) -> Iterator[None]:
+    """Turn failures of the file system in the body into an InputError that names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        line = explain(error, path)
+        if line is None:
+            raise
+        raise InputError(line) from error
+
+
+def check_writable(path: str | os.PathLike) -> Path:
+    """Return ``path`` if a file of this name can be written, as far as a look tells; nothing is made.
+
+    Raises:
+        InputError: It is empty, a folder, below a file, no regular file, or its name is too long.
+    """
+    name = os.fspath(path)
+    if not name.strip():
+        raise InputError(f'{name!r}: wanted the name of a file to write, got an empty one')
+    if name.endswith(os.sep) or os.path.isdir(name):
+        raise InputError(f'{name}: a folder, wanted the name of a file to write')
+    with explained(name), suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.stat(name).st_mode):
+            raise InputError(f'{name}: not a regular file, so it is not overwritten; choose another name')
+    return Path(name)
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it is renamed to ``path``.
+    """Yield a temporary path beside ``path``; on success it is on the disk, then renamed to ``path``.
 
     If the body raises, the temporary file is removed and ``path`` stays as it was. The parent
     folder is made. The temporary name keeps the suffix, since image writers choose by it.
+
+    Raises:
+        InputError: ``path`` cannot be written: see :func:`check_writable`; or its folder cannot be
+            made or written to, or the disk is full.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f'.{path.stem}-', suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    path = check_writable(path)
+    made = _make_folder(path.parent)
+    temporary = None
     try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
+        suffix = path.suffix if len(path.suffix) <= 16 else ''
+        with explained(path):
+            handle, name = tempfile.mkstemp(prefix=f'.{path.stem[:32]}-', suffix=suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        with _failures_of_writing(temporary, path):
+            yield temporary
+            _finish(temporary)
+            temporary.replace(path)
+            temporary, made = None, []
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)
+        for folder in made:
+            with suppress(OSError):  # somebody else has put something into it
+                folder.rmdir()
+
+
+def _make_folder(folder: Path) -> list[Path]:
+    """Make a folder; return what was made, deepest first."""
+    missing = [level for level in (folder, *folder.parents) if not os.path.lexists(level)]
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _finish(temporary: Path) -> None:
+    """Give the file the permissions of a new file, and see it onto the disk."""
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary.chmod(0o666 & ~umask)
+    with open(temporary, 'rb') as file:
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _failures_of_writing(temporary: Path, path: Path) -> Iterator[None]:
+    """Name ``path`` where writing ``temporary`` failed, also if a library says so in words of its own."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        own = isinstance(error, OSError) and error.filename in (None, str(temporary))
+        line = explain(error, path) if own else None
+        if line is None and not isinstance(error, OSError):
+            code = _limit_reached(temporary)
+            line = explain(OSError(code, ''), path) if code else None
+        if line is None:
+            raise
+        raise InputError(line) from error
+
+
+def _limit_reached(file: Path) -> int:
+    """Return the error number of a limit that the size of ``file`` has reached, 0 if none."""
+    with suppress(ImportError, OSError):
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if limit != resource.RLIM_INFINITY and file.stat().st_size >= limit:
+            return errno.EFBIG
+        if os.statvfs(file).f_bavail == 0:
+            return errno.ENOSPC
+    return 0
+
+
+def refuse_overwriting(out: str | os.PathLike | None, *inputs: str | os.PathLike | None) -> None:
+    """See that an output is none of the inputs, under whatever name; None stands for no file.
+
+    Raises:
+        InputError: Writing ``out`` would replace an input.
+    """
+    if out is None:
+        return
+    for path in inputs:
+        if path is None:
+            continue
+        same = os.path.realpath(out) == os.path.realpath(path)
+        with suppress(OSError):
+            same = same or os.path.samefile(out, path)
+        if same:
+            raise InputError(
+                f'{os.fspath(out)}: the output is the input {os.fspath(path)} itself, which would be lost; '
+                'choose another name'
+            )
 
 
 def write_json(path: str | os.PathLike, data: Any, **kwargs: Any) -> None:
@@ -41,21 +185,54 @@ def write_json(path: str | os.PathLike, data: Any, **kwargs: Any) -> None:
         temporary.write_text(json.dumps(data, **kwargs) + '\n', encoding='utf-8')
 
 
-def read_json(path: str | os.PathLike) -> Any:
-    """Read a JSON file.
+def read_bytes(path: str | os.PathLike, limit: int | None = None) -> bytes:
+    """Read a regular file of at most ``limit`` bytes.
 
     Raises:
-        InputError: The file is missing, empty or not JSON; the message names it.
+        InputError: No such file, no regular file (one that would never end, such as a pipe, is not
+            opened), not readable, empty, or too large.
     """
-    path = Path(path)
+    with explained(path):
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):
+            what = 'a folder, ' if stat.S_ISDIR(mode) else ''
+            raise InputError(f'{os.fspath(path)}: {what}not a regular file, wanted a file to read')
+        with open(path, 'rb') as file:
+            data = file.read(-1 if limit is None else limit + 1)
+    if limit is not None and len(data) > limit:
+        raise InputError(
+            f'{path}: larger than {limit} bytes, which no annotation file is; get the file again'
+        )
+    if not data.strip():
+        raise InputError(f'{path}: the file is empty; get the file again')
+    return data
+
+
+def read_text(path: str | os.PathLike, limit: int | None = None) -> str:
+    """Read a text file in UTF-8, or UTF-16 with a byte order mark.
+
+    Raises:
+        InputError: As :func:`read_bytes`, or the bytes are no such text.
+    """
+    data = read_bytes(path, limit)
+    encoding = 'utf-16' if data[:2] in (b'\xff\xfe', b'\xfe\xff') else 'utf-8-sig'
     try:
-        text = path.read_text(encoding='utf-8')
-    except FileNotFoundError:
-        raise InputError(f'{path}: no such file') from None
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise InputError(f'{path}: not UTF-8 text ({error.reason})') from None
-    if not text.strip():
-        raise InputError(f'{path}: the file is empty')
+        what = 'not UTF-8 text' if encoding == 'utf-8-sig' else 'not UTF-8, and broken UTF-16 text'
+        raise InputError(f'{path}: {what} at byte {error.start}') from None
+    if '\0' in text:
+        raise InputError(f'{path}: holds NUL characters, so it is no text; get the file again')
+    return text
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """Read a JSON file. The tokens NaN and Infinity are read as such: who needs finite numbers checks.
+
+    Raises:
+        InputError: As :func:`read_text`, or the text is not JSON.
+    """
+    text = read_text(path)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from mmslg.errors import InputError
+from mmslg.utils import io
 
 MAX_LABEL_BYTES = 4_000_000
 """Largest annotation file of one image; the published ones stay below 100 kB."""
@@ -24,42 +25,13 @@ def shorten(text: object, length: int = 40) -> str:
 
 
 def read_bytes(path: str | os.PathLike, limit: int = MAX_LABEL_BYTES) -> bytes:
-    """Read a regular file of at most ``limit`` bytes.
-
-    Raises:
-        InputError: No such file, no regular file, empty, or too large.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f'{path}: no such file' if not path.exists() else f'{path}: not a regular file')
-    with open(path, 'rb') as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise InputError(
-            f'{path}: larger than {limit} bytes, which no annotation file is; get the file again'
-        )
-    if not data.strip():
-        raise InputError(f'{path}: the file is empty; get the file again')
-    return data
+    """Read a regular file of bounded size, see :func:`mmslg.utils.io.read_bytes`."""
+    return io.read_bytes(path, limit)
 
 
 def read_text(path: str | os.PathLike, limit: int = MAX_LABEL_BYTES) -> str:
-    """Read a text file in UTF-8, or UTF-16 with a byte order mark.
-
-    Raises:
-        InputError: As :func:`read_bytes`, or the bytes are no such text.
-    """
-    data = read_bytes(path, limit)
-    encoding = 'utf-16' if data[:2] in (b'\xff\xfe', b'\xfe\xff') else 'utf-8-sig'
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f'{path}: not {encoding.removesuffix("-sig").upper()} text at byte {error.start}'
-        ) from None
-    if '\0' in text:
-        raise InputError(f'{path}: holds NUL characters, so it is no text; get the file again')
-    return text
+    """Read a text file of bounded size, see :func:`mmslg.utils.io.read_text`."""
+    return io.read_text(path, limit)
 
 
 def number(text: str | None, path: object, what: str, largest: float = MAX_COORDINATE) -> int | float:
