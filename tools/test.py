@@ -5,7 +5,7 @@ import os
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle threads do not spin
 
-from mmslg.apis.launch import add_common_arguments, build_runner, dumped_results, load_config
+from mmslg.apis.launch import add_common_arguments, build_runner, load_config
 from mmslg.apis.resumption import read_tested
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
@@ -38,8 +38,10 @@ def main() -> None:
         from mmdet.engine.hooks.utils import trigger_visualization_hook
 
         cfg = trigger_visualization_hook(cfg, args)
+    from mmslg.apis.results import results_in
+
     runner = build_runner(cfg)
-    with dumped_results(runner, args.out):
+    with results_in(args.out, runner):
         runner.test()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ _SETTINGS = {
     *('custom_hooks', 'data_preprocessor', 'load_from', 'resume', 'launcher', 'env_cfg', 'log_processor'),
     *('log_level', 'visualizer', 'vis_backends', 'default_scope', 'randomness', 'experiment_name', 'compile'),
     *('custom_imports', 'find_unused_parameters', 'model_wrapper_cfg', 'sync_bn', 'runner_type'),
-    *('activation_checkpointing', 'efficient_conv_bn_eval', 'tta_model', 'tta_pipeline'),
+    *('activation_checkpointing', 'efficient_conv_bn_eval'),
 }
 """The top-level settings that MMEngine's runner and MMDetection's tools read."""
 
@@ -49,7 +49,10 @@ def read_config(path: str, options: dict | None = None) -> Config:
     for key in known - _SETTINGS:
         similar = difflib.get_close_matches(key, _SETTINGS, 1, 0.8)
         if similar and not key.startswith('_'):
-            raise InputError(f'{path}: there is no setting {key}; did you mean {similar[0]}?')
+            raise InputError(
+                f'{path}: there is no setting {key}; did you mean {similar[0]}? A variable of your own '
+                'begins with _'
+            )
     for key in options or {}:
         _check_option(path, cfg, key)
     try:
@@ -72,34 +75,40 @@ def _check_option(path: str, cfg: Config, option: str) -> None:
     """Refuse an override that nobody would read.
 
     A new name is the constructor's affair where the setting has a ``type``; anywhere else nobody would
-    notice it.
+    notice it. A variable of the config has done its work when the config has been read.
     """
+    error = f'{path}: --cfg-options {option}: '
+    first = option.split('.')[0]
+    if first not in _SETTINGS:
+        if first in cfg:
+            made = [
+                where for where, node in _dicts({k: cfg[k] for k in cfg if k in _SETTINGS}) if first in node
+            ]
+            advice = f'override {made[0]}.{first}' if made else 'override the settings that it was used for'
+            raise InputError(f'{error}{first} is a variable of the config, which has been read; {advice}')
+        raise InputError(error + _no_such(first, 'the config', _SETTINGS))
     node, parent = cfg._cfg_dict, ''
     for key in option.split('.'):
         if isinstance(node, (list, tuple)):
             if not key.isdigit() or int(key) >= len(node):
-                raise InputError(
-                    f'{path}: --cfg-options {option}: {parent} is a list of {len(node)}, wanted a place '
-                    f'in it from 0, got {key}'
-                )
+                raise InputError(f'{error}{parent} is a list of {len(node)}, wanted 0 or higher, got {key}')
             node = node[int(key)]
         elif not isinstance(node, dict):
-            raise InputError(f'{path}: --cfg-options {option}: {parent} is {node!r:.60} and has no {key}')
+            raise InputError(f'{error}{parent} is {node!r:.60} and has no {key}')
         elif key in node:
             node = node[key]
+        elif not parent or key == '_delete_' or 'type' in node or parent.rpartition('.')[2] in _JUDGED:
+            return
         else:
-            if 'type' in node or parent.rpartition('.')[2] in _JUDGED or (not parent and key in _SETTINGS):
-                return
-            similar = difflib.get_close_matches(key, [*node, *(() if parent else _SETTINGS)], 1)
-            raise InputError(
-                f'{path}: --cfg-options {option}: there is no {key} in {parent or "the config"}'
-                + (
-                    f'; did you mean {similar[0]}?'
-                    if similar
-                    else f'; it has {", ".join(map(str, node))}'[:300]
-                )
-            )
+            raise InputError(error + _no_such(key, parent, node))
         parent = f'{parent}.{key}' if parent else key
+
+
+def _no_such(key: str, parent: str, known: Iterable[str]) -> str:
+    known = sorted(map(str, known))
+    similar = difflib.get_close_matches(key, known, 1)
+    advice = f'did you mean {similar[0]}?' if similar else f'it has {", ".join(known)}'
+    return f'there is no {key} in {parent}; {advice}'
 
 
 def check_config(cfg: Config) -> None:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -19,13 +16,11 @@ from mmslg.apis.processes import LAUNCHERS, check_launcher, start_processes
 from mmslg.engine.config_errors import explain_config_errors
 from mmslg.engine.runner import PairRunner
 from mmslg.errors import InputError
-from mmslg.utils.io import atomic_path
 
 __all__ = [
     'add_analysis_arguments',
     'add_common_arguments',
     'build_runner',
-    'dumped_results',
     'fit_to_machine',
     'load_config',
     'missing_cuda_ops',
@@ -138,25 +133,3 @@ def build_runner(cfg: Config) -> Runner:
     start_processes(cfg)
     with explain_config_errors(cfg):
         return RUNNERS.build(cfg) if cfg.get('runner_type') else PairRunner.from_cfg(cfg)
-
-
-@contextmanager
-def dumped_results(runner: Runner, out: str | None) -> Iterator[None]:
-    """Let the runner's test write its predictions to a pickle file, whole or not at all.
-
-    Args:
-        runner: What :func:`build_runner` returned, not yet tested.
-        out: The file; None writes none.
-
-    Raises:
-        InputError: The file cannot be written; found before the test starts where it can be.
-    """
-    if not out:
-        yield
-        return
-    from mmdet.evaluation import DumpDetResults
-
-    # All processes collect, and the first one writes.
-    with atomic_path(out) if is_main_process() else nullcontext(out) as path:
-        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=str(path)))
-        yield

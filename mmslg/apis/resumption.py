@@ -10,6 +10,8 @@ from mmslg.apis.configs import dataset_classes
 from mmslg.engine.checkpoints import compare_classes, read_checkpoint
 from mmslg.errors import InputError
 
+_UNITS = {'iters': 'iterations', 'epochs': 'epochs'}
+
 
 def set_start(cfg: Config, resume: str | None) -> str:
     """Set ``load_from`` and ``resume`` of a config, and check the checkpoint that they name.
@@ -47,7 +49,7 @@ def set_start(cfg: Config, resume: str | None) -> str:
         done, limit, unit = progress(cfg, cfg.load_from, checkpoint)
         if done >= limit:
             raise InputError(
-                f'{cfg.load_from}: has {done} of {limit} {unit}, nothing is left to train; raise '
+                f'{cfg.load_from}: has {done} of {limit} {_UNITS[unit]}, nothing is left to train; raise '
                 f'train_cfg.max_{unit}, or test it'
             )
     elif other:

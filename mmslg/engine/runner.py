@@ -7,6 +7,7 @@ from typing import Any
 
 from mmengine.dist import master_only
 from mmengine.model import is_model_wrapper
+from mmengine.registry import OPTIMIZERS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 
@@ -55,6 +56,9 @@ class PairRunner(Runner):
     def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
         """Build optimizer and wrapper."""
         with explain_config_errors(self.cfg):
+            kind = optim_wrapper.get('optimizer', {}).get('type') if isinstance(optim_wrapper, dict) else None
+            if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:  # MMEngine asks None for its signature
+                raise KeyError(f'{kind} is not in the optimizer registry')
             return super().build_optim_wrapper(optim_wrapper)
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
