@@ -18,7 +18,6 @@ model = dict(
     roi_head=dict(bbox_head=dict(num_classes=5)),
 )
 model['data_preprocessor']['boxtype2tensor'] = False
-visualizer = dict(type='RotLocalVisualizer')
 # As in the article this is a fine-tuning: train configs/slgnet_flir.py first, or give
 # --cfg-options load_from=None.
 load_from = 'work_dirs/slgnet_flir/epoch_50.pth'

@@ -12,7 +12,7 @@ model = dict(
     neck=[_base_.lgm, _base_.pyramid],
     data_preprocessor=_base_.data_preprocessor,
     bbox_head=dict(
-        num_classes=len(_base_.metainfo['classes']),
+        num_classes=3,
         in_channels=96,
         feat_channels=96,
         stacked_convs=2,
@@ -21,4 +21,3 @@ model = dict(
     ),
 )
 model['data_preprocessor']['boxtype2tensor'] = False
-visualizer = dict(type='RotLocalVisualizer')

@@ -335,7 +335,9 @@ class _Reader:
         folder = os.path.dirname(self.path)
         base = folder if data_root is None else str(data_root)
         if info.get('data_root') is not None and not prefix:
-            base = os.path.normpath(os.path.join(folder, info['data_root']))
+            real = os.path.realpath(folder)  # '..' leads out of where a linked folder really lies
+            here = folder if real == os.path.abspath(folder) else real
+            base = os.path.normpath(os.path.join(here, info['data_root']))
         folders = {
             k: os.path.join(base, prefix.get(k, (info.get('data_prefix') or {}).get(k, default)))
             for k, default in PREFIXES.items()

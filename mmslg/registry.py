@@ -13,9 +13,21 @@ from mmengine import registry as engine  # noqa: E402
 from mmengine.registry import Registry  # noqa: E402
 
 MODELS = Registry('model', parent=engine.MODELS, scope='mmslg', locations=['mmslg.models'])
-DATASETS = Registry('dataset', parent=engine.DATASETS, scope='mmslg', locations=['mmslg.datasets'])
-TRANSFORMS = Registry('transform', parent=engine.TRANSFORMS, scope='mmslg', locations=['mmslg.datasets'])
-HOOKS = Registry('hook', parent=engine.HOOKS, scope='mmslg', locations=['mmslg.engine'])
+DATASETS = Registry(
+    'dataset', parent=engine.DATASETS, scope='mmslg', locations=['mmslg.datasets.paired_coco']
+)
+TRANSFORMS = Registry(
+    'transform', parent=engine.TRANSFORMS, scope='mmslg', locations=['mmslg.datasets.transforms']
+)
+HOOKS = Registry(
+    'hook', parent=engine.HOOKS, scope='mmslg', locations=['mmslg.engine', 'mmslg.visualization.hook']
+)
+VISUALIZERS = Registry(
+    'visualizer',
+    parent=engine.VISUALIZERS,
+    scope='mmslg',
+    locations=['mmslg.visualization.pair_visualizer'],
+)
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
     parent=engine.OPTIM_WRAPPER_CONSTRUCTORS,

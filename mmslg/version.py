@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import metadata
 from typing import NamedTuple
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 
 FIX = 'bash tools/install.sh'
 

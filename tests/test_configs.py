@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import ROOT
+from helpers import ROOT
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, DefaultScope, init_default_scope
@@ -18,6 +18,7 @@ PUBLIC = {
     'slgnet_dronevehicle.py',
     'slgnet_mini.py',
     'slgnet_mini_oriented.py',
+    'my_pairs.py',
 }
 ORIENTED = {'slgnet_dronevehicle.py', 'slgnet_mini_oriented.py', 'heads/slgnet_mini_oriented_rcnn.py'}
 
@@ -26,18 +27,14 @@ def load(name, pairs):
     """The config on a folder of drawn pairs, with random weights in the trunk."""
     cfg = Config.fromfile(ROOT / 'configs' / name)
     cfg.model.backbone.trunk.checkpoint = None
-    if 'mini' not in name and name != 'slgnet_flir.py':
+    if cfg.backbone.trunk.name == 'vit_base_patch14_dinov2' and name != 'slgnet_flir.py':
         cfg.model.backbone.trunk.depth = 4  # the whole model is tried once, which takes its time
         if cfg.model.type == 'DINO':
             cfg.model.encoder.num_layers = cfg.model.decoder.num_layers = 1
     for loader in (cfg.train_dataloader, cfg.test_dataloader):
         loader.dataset.data_root = str(pairs)
         loader.dataset.metainfo.classes = ('person', 'car', 'bicycle')[: len(loader.dataset.metainfo.classes)]
-        for step in loader.dataset.pipeline:
-            if step['type'] == 'mmslg.LoadCaptionEmbedding':
-                step['store'] = str(pairs / 'captions.safetensors')
-            if step['type'] == 'mmdet.Resize':
-                step['scale'] = (320, 256)  # DINO wants 900 places to ask
+        loader.dataset.pipeline.resize.scale = (320, 256)  # DINO wants 900 places to ask
     init_default_scope(cfg.default_scope)
     return cfg
 

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -142,3 +143,11 @@ def test_scripts_are_bash_that_parses():
     for script in scripts:
         run('bash', '-n', script, cwd=ROOT)
     assert os.access(ROOT / '.ci' / 'run', os.X_OK)
+
+
+def test_the_citation_names_licence_and_article():
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+    assert (citation['cff-version'], citation['license']) == ('1.2.0', 'Apache-2.0')
+    (article,) = citation['references']
+    assert article['identifiers'] == [{'type': 'other', 'value': 'arXiv:2601.02249'}]
+    assert article['authors'][0] == {'family-names': 'Xiang', 'given-names': 'X.'}

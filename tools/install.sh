@@ -1,216 +1,132 @@
 #!/usr/bin/env bash
 # Usage: bash tools/install.sh [--tests] [--print-python] [-h]
 #
-# Installs mmslg and all it needs: torch, the OpenMMLab stack (OneDL's builds, mmcv with its compiled
-# ops), timm, open_clip, transformers, and this tree in editable mode. The versions are those of
-# requirements/*.txt. It installs into the active virtual or conda environment, or makes .venv here.
-# Run it again at any time: it looks first and does only what is missing.
+# Installs mmslg and all it needs into the active virtual or conda environment, or makes .venv here. pip
+# decides what is missing; torch comes first, because mmcv's ops are compiled against it. Run it again at
+# any time: it goes on where it was interrupted.
 #
 #   --tests          also what tools/run_tests.sh needs
 #   --print-python   print the interpreter of the environment, install nothing
 #
-#   PYTHON=python3.12      the interpreter that makes .venv (3.10, 3.11 or 3.12)
+#   PYTHON=python3.12      the interpreter that makes .venv
 #   TORCH_INDEX_URL=URL    take torch from this wheel index, for instance CPU-only wheels
 #   MAX_JOBS=N             compilers that run at once while mmcv is built
+#   FORCE_CUDA=1 TORCH_CUDA_ARCH_LIST="8.0 9.0"
+#                          build mmcv for these GPUs on a machine without one (a cluster's login node);
+#                          it needs the CUDA toolkit of torch's version
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-STATE="$ROOT/tools/install_state.py"
-TOTAL=5
-GIB_FOR_TORCH=12
-GIB_FOR_REST=3
-EXIT_CV2=3
-EXIT_MMCV=4
-
+PYTHONS='3.11 3.12 3.10'
+SETS=(mminstall runtime captions)
+BUILD_TOOLS=('pip>=23.1' 'setuptools>=77,<81' wheel ninja)
+PIP=(-m pip install --no-input --progress-bar off)
 CHILD=
-LOG=
-STATE_ARGS=()
+
+# Tries the parts that pip cannot judge; prints "PART: what is wrong" for the first that fails.
+TRIAL=$(cat <<'PYTHON'
+import os, sys
+from importlib.metadata import version
+from pathlib import Path
+
+root, wanted = sys.argv[1:]
+sys.stdout = sys.stderr  # whatever an import prints is no answer
+stamp = Path(sys.prefix, 'mmslg-mmcv-torch.txt')  # the torch that mmcv was last tried with
+part = 'torch'
+try:
+    import torch, torchvision
+    gpus = ['cuda'] if torch.cuda.is_available() else []
+    part = 'opencv'
+    import cv2
+    part = 'mmcv'
+    from mmcv.ops import get_compiling_cuda_version, nms_rotated
+    if version('onedl-mmcv').partition('+')[0] != wanted.partition('==')[2]:
+        raise ImportError(f'{wanted} is wanted')
+    if stamp.is_file() and stamp.read_text() != torch.__version__:
+        raise ImportError(f'it was built for torch {stamp.read_text()}, not {torch.__version__}')
+    if (gpus or os.environ.get('FORCE_CUDA') == '1') and get_compiling_cuda_version() == 'not available':
+        raise ImportError('it was built without CUDA')
+    for device in ['cpu', *gpus]:
+        boxes = torch.tensor([[5.0, 5.0, 4.0, 2.0, 0.1]] * 2, device=device)
+        if len(nms_rotated(boxes, torch.tensor([0.9, 0.8], device=device), 0.5)[1]) != 1:
+            raise ImportError(f'nms_rotated keeps two equal boxes on {device}')
+    if not stamp.is_file() and os.access(sys.prefix, os.W_OK):
+        stamp.write_text(torch.__version__)
+    part = 'mmslg'
+    import mmslg
+    if not mmslg.__file__.startswith(root + '/') or version('mmslg') != mmslg.__version__:
+        raise ImportError('another version or copy is installed')
+except Exception as error:
+    print(f'{part}: {" ".join(str(error).split())[:200]}', file=sys.__stdout__)
+PYTHON
+)
 
 die() {
     echo "error: $*" >&2
     exit 1
 }
 
-usage() {
-    sed -n '2,/^set /{/^set /d; s/^# \{0,1\}//; p;}' "${BASH_SOURCE[0]}"
-}
-
-stop_child() {
-    if [ -n "$CHILD" ]; then
-        kill -TERM -- "-$CHILD" 2>/dev/null || true
-    fi
-    echo "interrupted: run it again to go on" >&2
-    exit 130
-}
-
-duration() {
-    local seconds=$1
-    if [ "$seconds" -lt 60 ]; then
-        echo "$seconds s"
-    else
-        echo "$((seconds / 60)) min $((seconds % 60)) s"
-    fi
-}
-
-# ---------------------------------------------------------------- environment
-
-# Prints the folder of the environment: the active one, or .venv.
-environment_folder() {
-    if [ -n "${VIRTUAL_ENV:-}" ]; then
-        echo "$VIRTUAL_ENV"
-    elif [ -n "${CONDA_PREFIX:-}" ] && [ "${CONDA_DEFAULT_ENV:-base}" != base ]; then
-        echo "$CONDA_PREFIX"
-    else
-        echo "$ROOT/.venv"
-    fi
-}
-
-python_version() {
-    "$1" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null || echo none
-}
+duration() { echo "$(($1 / 60)) min $(($1 % 60)) s"; }
 
 is_supported() {
-    case "$1" in
-        3.10.* | 3.11.* | 3.12.*) return 0 ;;
-        *) return 1 ;;
-    esac
-}
-
-# Prints the first interpreter that can make .venv.
-find_python() {
-    local candidate version first=
-    if [ -n "${PYTHON:-}" ]; then
-        version=$(python_version "$PYTHON")
-        [ "$version" != none ] || die "PYTHON=$PYTHON does not run"
-        is_supported "$version" || die "PYTHON=$PYTHON is Python $version; 3.10, 3.11 or 3.12 is needed"
-        echo "$PYTHON"
-        return
-    fi
-    for candidate in python3 python3.11 python3.12 python3.10; do
-        version=$(python_version "$candidate")
-        if is_supported "$version"; then
-            echo "$candidate"
-            return
-        fi
-        first=${first:-$version}
-    done
-    if [ "$first" = none ]; then
-        die "no python3 was found; 3.10, 3.11 or 3.12 is needed (set PYTHON=)"
-    fi
-    die "python3 is Python $first and no other was found; 3.10, 3.11 or 3.12 is needed (set PYTHON=)"
+    VERSION=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo missing)
+    [[ " $PYTHONS " == *" $VERSION "* ]]
 }
 
 make_environment() {
-    local version base
-    version=$(python_version "$ENV_PYTHON")
-    if [ "$ENV" != "$ROOT/.venv" ]; then
-        is_supported "$version" ||
-            die "the active environment $ENV has Python $version; 3.10, 3.11 or 3.12 is needed (deactivate it?)"
-    elif ! is_supported "$version" || ! "$ENV_PYTHON" -m pip --version >/dev/null 2>&1; then
-        base=$(find_python) || exit 1
-        echo "making $ENV with Python $(python_version "$base")"
-        "$base" -m venv "$ENV" >/dev/null 2>&1 ||
-            die "$base cannot make a virtual environment (install python3-venv, or set PYTHON=)"
-        version=$(python_version "$ENV_PYTHON")
-        is_supported "$version" || die "$ENV has Python $version; remove that folder and run again"
-    fi
-    if ! "$ENV_PYTHON" -m pip --version >/dev/null 2>&1; then
-        "$ENV_PYTHON" -m ensurepip --upgrade >/dev/null 2>&1 || die "the environment $ENV has no pip"
-    fi
-    echo "mmslg install: Python $version in $ENV"
-}
-
-# One installation at a time; the one that runs may be what an interrupted run left behind.
-take_lock() {
-    command -v flock >/dev/null || return 0
-    exec 9>"$ENV/mmslg-install.lock"
-    if ! flock -n 9; then
-        echo "another installation into this environment is running: waiting for it"
-        until flock -w 30 9; do
-            echo "      waiting, $(duration "$SECONDS")"
+    local base
+    if [ "$ENV" = "$ROOT/.venv" ] && ! is_supported "$PY"; then
+        for base in ${PYTHON:-$(printf 'python%s ' 3 $PYTHONS)}; do
+            if is_supported "$base"; then break; fi
         done
+        is_supported "$base" || die "one of Python $PYTHONS is needed; $base is $VERSION (set PYTHON=)"
+        echo "making $ENV with Python $VERSION"
+        "$base" -m venv "$ENV" >/dev/null 2>&1 ||
+            die "$base cannot make a virtual environment (on Debian: apt-get install python3-venv)"
     fi
+    is_supported "$PY" || die "one of Python $PYTHONS is needed; that of $ENV is $VERSION"
+    "$PY" -m pip --version >/dev/null 2>&1 || "$PY" -m ensurepip >/dev/null 2>&1 || die "$ENV has no pip"
+    SITE=$("$PY" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 }
 
-# ---------------------------------------------------------------- checks
+# Prints the version of a package.
+installed() { "$PY" -m pip show "$1" 2>/dev/null | sed -n 's/^Version: //p'; }
 
-# Reads what is installed into CLASH, BROKEN, BUILD, TORCH, PACKAGES, MMCV, OPS, MMSLG: empty is good.
-read_state() {
-    local step status detail text
-    text=$("$ENV_PYTHON" "$STATE" state "${STATE_ARGS[@]}") || die "cannot read what $ENV_PYTHON has installed"
-    while IFS=$'\t' read -r step status detail; do
-        if [ "$status" = ok ]; then
-            detail=
-        fi
-        printf -v "$(echo "$step" | tr '[:lower:]' '[:upper:]')" '%s' "$detail"
-    done <<<"$text"
+# Prints the requirement lines that match a pattern.
+requirements() { (cd "$ROOT/requirements" && cat "${SETS[@]/%/.txt}") | grep -P "$1"; }
+
+# Sets FAULT to the line of the trial, empty if all runs.
+try_parts() {
+    FAULT=$("$PY" -I -c "$TRIAL" "$ROOT" "$MMCV" 2>/dev/null) || FAULT='mmcv: trying it crashes Python'
+}
+
+# Whether pip would install nothing and all parts run.
+is_complete() {
+    local answer
+    answer=$("$PY" "${PIP[@]}" --dry-run --no-index "${WANTED[@]}" 2>/dev/null) || return 1
+    if grep -q 'Would install' <<<"$answer"; then return 1; fi
+    try_parts
+    [ -z "$FAULT" ]
+}
+
+check_compiler() {
+    local headers
+    headers=$("$PY" -c 'import sysconfig; print(sysconfig.get_path("include"))')
+    command -v "${CXX:-c++}" >/dev/null || die "no C++ compiler for mmcv (on Debian: apt-get install g++)"
+    [ -f "$headers/Python.h" ] || die "no Python headers in $headers (on Debian: apt-get install python3-dev)"
 }
 
 check_disk() {
-    local needed=$GIB_FOR_REST free
-    if [ -n "$TORCH" ]; then
-        needed=$GIB_FOR_TORCH
-    fi
+    local needed=3 free
+    if [ ! -d "$SITE/torch" ]; then needed=12; fi
     free=$(df -Pk "$ENV" | awk 'NR == 2 { printf "%d", $4 / 1048576 }')
     [ "$free" -ge "$needed" ] || die "$free GiB of disk are free at $ENV; $needed GiB are needed"
 }
 
-check_compiler() {
-    local compiler include
-    compiler=${CXX:-$(command -v c++ || command -v g++ || true)}
-    if [ -z "$compiler" ] || ! command -v "${compiler%% *}" >/dev/null; then
-        die "no C++ compiler; mmcv's ops are compiled here (install g++, on Debian: apt-get install g++)"
-    fi
-    export CXX=$compiler
-    include=$("$ENV_PYTHON" -c 'import sysconfig; print(sysconfig.get_path("include"))')
-    [ -f "$include/Python.h" ] || die "no Python headers in $include (on Debian: apt-get install python3-dev)"
-}
-
-has_nvidia() {
-    command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1
-}
-
-has_cuda() {
-    has_nvidia && "$ENV_PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null
-}
-
-# ---------------------------------------------------------------- running pip
-
-# Prints one line on how far the command that writes to the log has come.
-progress_line() {
-    local first_line=$1 seconds=$2 files done_files all_files
-    files=$(tail -n "+$first_line" "$LOG" | grep -oE '^ *\[[0-9]+/[0-9]+\]' | tail -n 1 | tr -d ' []' || true)
-    if [ -n "$files" ]; then
-        done_files=${files%/*}
-        all_files=${files#*/}
-        if [ "$done_files" -lt 10 ]; then
-            echo "$done_files of $all_files files compiled"
-        else
-            seconds=$((seconds * (all_files - done_files) / done_files))
-            echo "$done_files of $all_files files compiled, about $(duration "$seconds") left"
-        fi
-    else
-        tail -n "+$first_line" "$LOG" | grep -E '^ *(Collecting|Downloading|Processing|Building|Installing|Preparing) ' |
-            tail -n 1 | sed 's/^ *//' | cut -c1-80 || true
-    fi
-}
-
-# Prints the line of the log that says best what went wrong.
-failure_line() {
-    local first_line=$1 text line
-    text=$(tail -n "+$first_line" "$LOG")
-    line=$(grep -m 1 -E 'fatal error: |: error: ' <<<"$text" || true)
-    line=${line:-$(grep -E '^ *ERROR: ' <<<"$text" | grep -v 'ERROR: ResolutionImpossible' | tail -n 1 || true)}
-    line=${line:-$(grep -v '^ *$' <<<"$text" | tail -n 1 || true)}
-    line=${line#"${line%%[![:space:]]*}"}
-    line=${line#ERROR: }
-    echo "${line:0:240}"
-}
-
-# Runs a command with its output in the log and a sign of life every half minute.
+# Runs a command with its output in the log and a sign of life every half minute; sets FAILURE.
 run_logged() {
-    local first_line start=$SECONDS next=30 status=0
-    first_line=$(($(wc -l <"$LOG") + 1))
+    local first start=$SECONDS next=30 status=0
+    first=$(($(wc -l <"$LOG") + 1))
     echo "+ $*" >>"$LOG"
     set -m
     "$@" >>"$LOG" 2>&1 </dev/null &
@@ -219,206 +135,110 @@ run_logged() {
     while kill -0 "$CHILD" 2>/dev/null; do
         sleep 0.2
         if [ $((SECONDS - start)) -ge "$next" ]; then
-            echo "      $(duration $((SECONDS - start))): $(progress_line "$first_line" $((SECONDS - start)))"
+            echo "      $(duration $((SECONDS - start))): $(tail -n "+$first" "$LOG" | tail -n 1000 |
+                grep -oE '^ *(\[[0-9]+/[0-9]+\]|(Collecting|Downloading|Installing) .{1,60})' | tail -n 1)"
             next=$((next + 30))
         fi
     done
     wait "$CHILD" || status=$?
     CHILD=
-    if [ "$status" -ne 0 ]; then
-        FAILURE=$(failure_line "$first_line")
-    fi
+    FAILURE=$(tail -n "+$first" "$LOG" | grep -E 'fatal error: |^ *[A-Za-z]*Error: |: error: |ERROR: ' |
+        head -n 1 | sed 's/^ *//' | cut -c1-240 || true)
     return "$status"
 }
 
 pip_install() {
-    run_logged "$ENV_PYTHON" -m pip install --no-input --progress-bar off "$@"
+    run_logged "$PY" "${PIP[@]}" "$@" || die "pip failed: ${FAILURE:-see the end of the log} (log: $LOG)"
 }
 
-pip_install_or_die() {
-    pip_install "$@" || die "pip failed: $FAILURE (log: $LOG)"
-}
-
-# Prints "[2/5] torch: ..." before a step; without a reason the step has nothing to do.
-announce() {
-    local number=$1 name=$2 reason=$3
-    if [ -z "$reason" ]; then
-        echo "[$number/$TOTAL] $name: there"
-        return 1
-    fi
-    if [ "${#reason}" -gt 150 ]; then
-        reason="${reason:0:150}..."
-    fi
-    echo "[$number/$TOTAL] $name: $reason"
-}
-
-# ---------------------------------------------------------------- steps
-
-read_requirements() {
-    "$ENV_PYTHON" "$STATE" requirements "$1" "${STATE_ARGS[@]}"
-}
-
-install_build_tools() {
-    local wanted
-    mapfile -t wanted < <(read_requirements build)
-    pip_install_or_die --upgrade pip "${wanted[@]}"
-}
-
-install_torch() {
-    local wanted index=()
-    mapfile -t wanted < <(read_requirements torch)
-    if [ -n "${TORCH_INDEX_URL:-}" ]; then
-        index=(--index-url "$TORCH_INDEX_URL")
-    fi
-    pip_install_or_die "${index[@]}" "${wanted[@]}"
-}
-
-install_packages() {
-    local wanted
-    mapfile -t wanted < <(read_requirements packages)
-    pip_install_or_die "${wanted[@]}"
-}
-
-# The ready-made build of mmcv for this torch and CUDA, if there is one. mim lives in a folder of its
-# own for the moment: its requirements would clash with ours.
-install_mmcv_prebuilt() {
-    local folder status=0
-    folder=$(mktemp -d)
-    {
-        pip_install --target "$folder" onedl-mim 'setuptools>=80,<81' &&
-            run_logged env PYTHONPATH="$folder" "$ENV_PYTHON" -m mim install \
-                --no-deps --only-binary=onedl-mmcv "$1"
-    } || status=$?
-    rm -rf "$folder"
-    return "$status"
-}
-
-build_mmcv() {
-    local cores memory
-    check_compiler
-    if has_cuda && ! command -v nvcc >/dev/null && [ ! -x "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" ]; then
-        die "no ready-made onedl-mmcv for this torch and no nvcc to compile it: install the CUDA toolkit"
-    fi
-    cores=$(nproc 2>/dev/null || echo 2)
-    memory=$(awk '/MemAvailable/ { printf "%d", $2 / 1572864 }' /proc/meminfo 2>/dev/null || echo "$cores")
-    if [ "$memory" -lt "$cores" ]; then
-        cores=$((memory > 0 ? memory : 1))
-    fi
-    export MAX_JOBS=${MAX_JOBS:-$cores} MMCV_WITH_OPS=1
-    echo "      compiling on $MAX_JOBS cores (6 to 8 minutes on 2), unless pip kept an earlier build"
-    pip_install_or_die --verbose --no-build-isolation "$@"
-}
-
+# Takes the ready-made build for this torch and CUDA if there is one, else compiles. What pip compiled it
+# keeps without regard to torch's version, so each version gets a cache of its own.
 install_mmcv() {
-    local wanted
-    wanted=$(read_requirements mmcv)
-    if has_cuda; then
-        if install_mmcv_prebuilt "$wanted" && try_ops; then
-            return
+    local folder memory cache=(--no-cache-dir)
+    rm -f "$ENV/mmslg-mmcv-torch.txt"
+    if "$PY" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
+        folder=$(mktemp -d)  # mim's own requirements clash with ours
+        if run_logged "$PY" "${PIP[@]}" --target "$folder" onedl-mim 'setuptools>=77,<81'; then
+            run_logged env PYTHONPATH="$folder" "$PY" -m mim install --no-deps --only-binary=:all: "$MMCV" ||
+                echo "$FAILURE" >>"$LOG"
         fi
+        rm -rf "$folder"
+        try_parts
+        if [[ $FAULT != mmcv:* ]]; then return; fi
         echo "      no ready-made build for this torch and CUDA"
-        build_mmcv --force-reinstall --no-deps "$wanted"
-    else
-        build_mmcv "$wanted"
+    elif [ -z "${FORCE_CUDA:-}" ]; then
+        cache=(--cache-dir "$("$PY" -m pip cache dir)/mmslg-torch-$(installed torch)")
     fi
+    check_compiler
+    memory=$(awk '/MemAvailable/ { printf "%d", $2 / 1572864 + 1 }' /proc/meminfo)
+    export MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(($(nproc) < memory ? $(nproc) : memory))}
+    echo "      compiling with $MAX_JOBS jobs (6 to 8 minutes with 2), unless pip kept an earlier build"
+    pip_install --verbose --no-build-isolation --no-deps --force-reinstall "${cache[@]}" "$MMCV"
 }
-
-# Runs two ops; sets OPS_STATUS and OPS_MESSAGE.
-try_ops() {
-    OPS_STATUS=0
-    OPS_MESSAGE=$("$ENV_PYTHON" "$STATE" ops 2>>"$LOG") || OPS_STATUS=$?
-    OPS_MESSAGE=${OPS_MESSAGE##*$'\n'}
-    return "$OPS_STATUS"
-}
-
-# Tries the compiled parts and mends the two things that go wrong without pip noticing.
-mend_ops() {
-    local version first_line=1
-    if try_ops; then
-        return
-    fi
-    if [ "$OPS_STATUS" -eq "$EXIT_CV2" ]; then
-        echo "      OpenCV does not load (${OPS_MESSAGE:0:80}): using its build without windows"
-        version=$("$ENV_PYTHON" -c 'from importlib.metadata import version; print(version("opencv-python"))')
-        pip_install_or_die --force-reinstall --no-deps "opencv-python-headless==$version"
-        try_ops || true
-    fi
-    if [ "$OPS_STATUS" -eq "$EXIT_MMCV" ]; then
-        echo "      mmcv's ops do not load: compiling them against this torch"
-        echo "$OPS_MESSAGE" >>"$LOG"
-        build_mmcv --force-reinstall --no-deps --no-cache-dir "$(read_requirements mmcv)"
-        try_ops || true
-    fi
-    [ "$OPS_STATUS" -eq 0 ] || die "installed, but it does not run: $OPS_MESSAGE (log: $LOG)"
-}
-
-# ---------------------------------------------------------------- main
 
 PRINT_PYTHON=
 while [ $# -gt 0 ]; do
     case "$1" in
-        --tests) STATE_ARGS=(--tests) ;;
+        --tests) SETS+=(tests) ;;
         --print-python) PRINT_PYTHON=1 ;;
-        -h | --help)
-            usage
-            exit 0
-            ;;
+        -h | --help) sed -n '2,/^set /{/^set /d; s/^# \{0,1\}//; p;}' "${BASH_SOURCE[0]}" && exit 0 ;;
         *) die "unknown option $1; see bash tools/install.sh -h" ;;
     esac
     shift
 done
+if [ "${CONDA_DEFAULT_ENV:-base}" = base ]; then CONDA_PREFIX=; fi
+ENV=${VIRTUAL_ENV:-${CONDA_PREFIX:-$ROOT/.venv}}
+PY=$ENV/bin/python
+if [ -n "$PRINT_PYTHON" ]; then echo "$PY" && exit 0; fi
 
-ENV=$(environment_folder)
-ENV_PYTHON="$ENV/bin/python"
-if [ -n "$PRINT_PYTHON" ]; then
-    echo "$ENV_PYTHON"
-    exit 0
-fi
-
-trap stop_child INT TERM HUP
+trap '[ -z "$CHILD" ] || kill -- "-$CHILD" || true; die "interrupted: run it again to go on"' INT TERM HUP
 make_environment
-take_lock
-read_state
-
-if [ -n "$CLASH" ]; then
-    die "$ENV holds $CLASH, whose files OneDL's builds would overwrite: use a new environment"
+if command -v flock >/dev/null; then
+    exec 9>"$ENV/mmslg-install.lock"
+    flock -n 9 || { echo "another installation into $ENV is running: waiting for it" && flock 9; }
 fi
-if [ -z "$BROKEN$BUILD$TORCH$PACKAGES$MMCV$OPS$MMSLG" ]; then
-    echo "all is there ($(duration "$SECONDS"))"
+MMCV=$(requirements '^onedl-mmcv')
+mapfile -t PACKAGES < <(requirements '^(?!onedl-mmcv)[a-zA-Z]')
+mapfile -t TORCH < <(requirements '^torch')
+WANTED=("${BUILD_TOOLS[@]}" "${PACKAGES[@]}" "$MMCV")
+if is_complete; then
+    echo "mmslg and all it needs are there, in $ENV ($SECONDS s)"
     exit 0
 fi
 
-if [ -n "$TORCH$PACKAGES$MMCV" ]; then
-    check_disk
-fi
-if [ -n "$MMCV" ] && ! has_nvidia; then
-    check_compiler
-fi
+ORIGINAL=$(find "$SITE" -maxdepth 1 -regex '.*/mm\(engine\|cv\|det\|rotate\)[a-z_]*-[0-9].*' -printf '%f ')
+[ -z "$ORIGINAL" ] || die "$ENV holds ${ORIGINAL% }: OneDL's build would overwrite it; use a new environment"
+check_disk
+if ! compgen -G "$SITE/onedl_mmcv-*" >/dev/null && ! nvidia-smi >/dev/null 2>&1; then check_compiler; fi
+for folder in "$SITE"/*.dist-info; do
+    [ -f "$folder/RECORD" ] || [ -f "$folder/INSTALLER" ] || rm -rf "$folder"  # pip was interrupted
+done
 mkdir -p "$ROOT/work_dirs/install"
-LOG="$ROOT/work_dirs/install/$(date +%Y%m%d-%H%M%S).log"
+LOG=$ROOT/work_dirs/install/$(date +%Y%m%d-%H%M%S).log
 : >"$LOG"
-echo "output of pip: $LOG"
-if [ -n "$BROKEN" ]; then
-    echo "mending what an interrupted installation left: $BROKEN"
-    "$ENV_PYTHON" "$STATE" repair >>"$LOG"
-    read_state
-fi
+echo "mmslg into $ENV, Python $VERSION; output of pip: $LOG"
 
-if announce 1 "build tools" "$BUILD"; then install_build_tools; fi
-if announce 2 "torch" "$TORCH"; then install_torch; fi
-if announce 3 "packages" "$PACKAGES"; then install_packages; fi
-if announce 4 "mmcv with its ops" "$MMCV"; then install_mmcv; fi
-echo "      trying the compiled parts"
-mend_ops
-"$ENV_PYTHON" "$STATE" stamp
-if announce 5 "mmslg, editable" "$MMSLG"; then
-    pip_install_or_die --no-build-isolation --no-deps -e "$ROOT"
+echo "[1/5] build tools"
+pip_install "${BUILD_TOOLS[@]}"
+echo "[2/5] torch"
+pip_install ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} "${TORCH[@]}"
+echo "[3/5] packages"
+pip_install "${PACKAGES[@]}"
+try_parts
+if [[ $FAULT = opencv:* ]]; then
+    echo "      $FAULT: taking OpenCV's build without windows"
+    pip_install --force-reinstall --no-deps "opencv-python-headless==$(installed opencv-python)"
+    try_parts
 fi
-
-read_state
-LEFT="$BUILD$TORCH$PACKAGES$MMCV$OPS$MMSLG"
-[ -z "$LEFT" ] || die "still missing after the installation: $LEFT (log: $LOG)"
+[[ $FAULT != torch:* ]] || die "$FAULT (log: $LOG)"
+echo "[4/5] mmcv with its ops"
+if [[ $FAULT = mmcv:* ]]; then
+    echo "      $FAULT"
+    install_mmcv
+fi
+echo "[5/5] mmslg, editable"
+pip_install --no-build-isolation --no-deps -e "$ROOT"
+try_parts
+[ -z "$FAULT" ] || die "installed, but it does not run: $FAULT (log: $LOG)"
 echo "installed in $(duration "$SECONDS")"
-if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]; then
-    echo "activate it with: source .venv/bin/activate"
-fi
+if [ "$ENV" = "$ROOT/.venv" ]; then echo "activate it with: source .venv/bin/activate"; fi

@@ -5,12 +5,12 @@
 # installs, draws sample scenes, captions them, trains configs/slgnet_mini.py, tests, and plots. It needs
 # about 15 minutes on two CPU cores after the installation. Run it again to go on where it stopped.
 #
-#   WORK_DIR     where everything goes [work_dirs/quickstart]
+#   WORK_DIR     where everything goes, each dataset into a folder of its own [work_dirs/quickstart]
 #   --data DIR   your own pairs in the place of the sample scenes. DIR holds visible/, infrared/,
-#                annotations_train.json and annotations_test.json (COCO form; file_name is the visible
-#                image, file_name_ir the infrared one where its name differs).
-#   --first N    train and test on the first N training pairs alone: what learns these is put together
-#                rightly, and says nothing about other pairs
+#                annotations_train.json and annotations_test.json in COCO form, as tools/convert.py writes
+#                them from YOLO, VOC and COCO labels.
+#   --first N    train and test on the first N training pairs alone: a model that cannot overfit these is
+#                not put together rightly; one that can says nothing about other pairs
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -55,11 +55,12 @@ while [ $# -gt 0 ]; do
 done
 WORK_DIR=${WORK_DIR:-$ROOT/work_dirs/quickstart}
 if [ -n "$DATA" ]; then
-    for wanted in visible infrared annotations_train.json annotations_test.json; do
-        [ -e "$DATA/$wanted" ] || die "$DATA/$wanted: missing; --data wants visible/, infrared/, annotations_train.json and annotations_test.json"
+    for wanted in annotations_train.json annotations_test.json; do
+        [ -e "$DATA/$wanted" ] || die "$DATA/$wanted: missing; --data wants visible/, infrared/, annotations_train.json and annotations_test.json (tools/convert.py writes them)"
     done
     DATA=$(cd "$DATA" && pwd)
 fi
+case "$FIRST" in *[!0-9]* | 0) die "--first $FIRST: wanted a number from 1" ;; esac
 mkdir -p "$WORK_DIR"
 WORK_DIR=$(cd "$WORK_DIR" && pwd)
 
@@ -71,54 +72,47 @@ cd "$ROOT"
 export MPLBACKEND=Agg
 
 step "2/6 pairs"
+NAME=$(basename "${DATA:-sample_scenes}")
 if [ -z "$DATA" ]; then
     DATA=$WORK_DIR/sample_scenes
     "$PYTHON" tools/make_sample_scenes.py "$DATA" --sheet "$WORK_DIR/sample_scenes.png"
-else
-    echo "$DATA"
 fi
-
-export MMSLG_DATA=$DATA MMSLG_TRAIN=$DATA/annotations_train.json MMSLG_TEST=$DATA/annotations_test.json
+TRAIN=$DATA/annotations_train.json TEST=$DATA/annotations_test.json
+# A run belongs to its data: other pairs or other labels, another folder.
+RUN=$WORK_DIR/$NAME${FIRST:+-first$FIRST}-$(cat "$TRAIN" "$TEST" <(echo "$DATA") | sha256sum | cut -c1-8)
+mkdir -p "$RUN"
 if [ -n "$FIRST" ]; then
-    "$PYTHON" tools/subset_annotations.py "$MMSLG_TRAIN" --first "$FIRST" --out "$WORK_DIR/first_$FIRST.json"
-    MMSLG_TRAIN=$WORK_DIR/first_$FIRST.json
-    MMSLG_TEST=$MMSLG_TRAIN
+    "$PYTHON" tools/subset_annotations.py "$TRAIN" --first "$FIRST" --out "$RUN/first.json"
+    TRAIN=$RUN/first.json TEST=$RUN/first.json
 fi
+echo "$DATA; this run: $RUN"
 
 step "3/6 captions"
-rm -f "$WORK_DIR"/captions.jsonl.partial*  # of an interrupted run; these captions take seconds
 "$PYTHON" tools/captions/generate.py "$DATA/annotations_train.json" "$DATA/annotations_test.json" \
-    --captioner photometric --out "$WORK_DIR/captions.jsonl"
-"$PYTHON" tools/captions/encode.py "$WORK_DIR/captions.jsonl" --encoder hashed --out "$WORK_DIR/captions.safetensors"
+    --captioner photometric --out "$RUN/captions.jsonl" --resume
+"$PYTHON" tools/captions/encode.py "$RUN/captions.jsonl" --encoder hashed --out "$RUN/captions.safetensors"
 
 step "4/6 training"
-# The classes as the annotations order them, and a scale that fits the pairs: large ones in smaller batches.
-read -r MMSLG_SCALE MMSLG_BATCH MMSLG_CLASSES < <("$PYTHON" - "$MMSLG_TRAIN" << 'END'
-import json
-import sys
-
-with open(sys.argv[1], encoding='utf-8') as file:
-    data = json.load(file)
-areas = sorted(image['width'] * image['height'] for image in data['images'])
-large = areas[len(areas) // 2] > 1.5 * 320 * 256
-print('512x384 2' if large else '320x256 4', ','.join(category['name'] for category in data['categories']))
-END
-)
-echo "classes $MMSLG_CLASSES; pairs scaled to $MMSLG_SCALE, $MMSLG_BATCH in a batch"
-export MMSLG_CAPTIONS=$WORK_DIR/captions.safetensors MMSLG_CLASSES MMSLG_SCALE MMSLG_BATCH
-"$PYTHON" tools/train.py configs/slgnet_mini.py --work-dir "$WORK_DIR/train" --resume
+CONFIG=$RUN/slgnet_mini.py
+"$PYTHON" tools/new_config.py "$DATA" --train "$TRAIN" --test "$TEST" --captions "$RUN/captions.safetensors" --out "$CONFIG"
+if [ -e "$RUN/trained" ]; then
+    echo "trained before: $(cat "$RUN/train/last_checkpoint")"
+else
+    "$PYTHON" tools/train.py "$CONFIG" --work-dir "$RUN/train" --resume
+    touch "$RUN/trained"
+fi
 
 step "5/6 test"
-CHECKPOINT=$(cat "$WORK_DIR/train/last_checkpoint")
-"$PYTHON" tools/test.py configs/slgnet_mini.py "$CHECKPOINT" --work-dir "$WORK_DIR/test"
+CHECKPOINT=$(cat "$RUN/train/last_checkpoint")
+"$PYTHON" tools/test.py "$CONFIG" "$CHECKPOINT" --work-dir "$RUN/test"
 
 step "6/6 pictures"
-"$PYTHON" tools/analysis/plot_curves.py "$WORK_DIR/train" --out "$WORK_DIR/curves.png"
-"$PYTHON" tools/analysis/draw_predictions.py configs/slgnet_mini.py "$CHECKPOINT" --out "$WORK_DIR/predictions"
+"$PYTHON" tools/analysis/plot_curves.py "$RUN/train" --out "$RUN/curves.png"
+"$PYTHON" tools/analysis/draw_predictions.py "$CONFIG" "$CHECKPOINT" --out "$RUN/predictions"
 
 echo
 echo "done in $(((SECONDS - START) / 60)) min $(((SECONDS - START) % 60)) s after the installation"
 echo "  model        $CHECKPOINT"
-echo "  its config   $WORK_DIR/train/slgnet_mini.py"
-echo "  curves       $WORK_DIR/curves.png"
-echo "  predictions  $WORK_DIR/predictions/"
+echo "  its config   $CONFIG"
+echo "  curves       $RUN/curves.png"
+echo "  predictions  $RUN/predictions/"

@@ -2,7 +2,7 @@
 # Usage: bash tools/run_tests.sh [PYTEST ARGUMENTS]
 #
 # Installs what is missing and runs every check: lint, format, spelling, direction of imports, tests.
-# Arguments go to pytest, for instance: tests/models -k sobel -m 'not slow'
+# Arguments go to pytest, for instance: tests/models -k sobel -m 'not slow', or -n 0 for one process.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -18,10 +18,9 @@ bash tools/install.sh --tests
 ENV_PYTHON=$(bash tools/install.sh --print-python)
 BIN=$(dirname "$ENV_PYTHON")
 
-# Plain output, no windows, no downloads, and not more threads than toy models can use.
+# Plain output, no windows, no downloads; one test process with one thread for each core, at most 8.
 CORES=$(nproc 2>/dev/null || echo 2)
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((CORES < 4 ? CORES : 4))}
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}  # threads that wait must not spin: tests start processes
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 export NO_COLOR=1 MPLBACKEND=Agg HF_HUB_OFFLINE=1 PYTHONUNBUFFERED=1
 
 SUMMARY=()
@@ -44,7 +43,8 @@ check lint "$BIN/ruff" check --no-cache .
 check format "$BIN/ruff" format --no-cache --check .
 check spelling "$BIN/codespell" .
 check imports "$BIN/lint-imports" --no-cache
-check tests "$ENV_PYTHON" -m pytest --color=no --durations=10 "$@"
+check tests "$ENV_PYTHON" -m pytest -n $((CORES < 8 ? CORES : 8)) --dist loadfile \
+    --color=no --durations=10 "$@"
 
 echo
 echo "== summary"

@@ -1,10 +1,13 @@
-"""Cut an annotation file down to its first pairs, for instance to see whether a model can learn them."""
+"""Cut an annotation file down to its first pairs, for instance to see whether a model can overfit them."""
 
 import argparse
+import os
+from pathlib import Path
 
+from mmslg.annotations import read_annotations
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
-from mmslg.utils.io import read_json, write_json
+from mmslg.utils.io import refuse_overwriting, write_json
 
 
 def parse_args() -> argparse.Namespace:
@@ -17,16 +20,18 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Write the first images and their annotations."""
+    """Write the first images and their annotations; the file says where the images lie."""
     args = parse_args()
-    data = read_json(args.annotations)
-    if not isinstance(data, dict) or 'images' not in data or 'annotations' not in data:
-        raise InputError(f'{args.annotations}: wanted COCO form with the lists images and annotations')
-    if not 1 <= args.first <= len(data['images']):
-        raise InputError(f'--first {args.first}: {args.annotations} lists {len(data["images"])} images')
+    refuse_overwriting(args.out, args.annotations)
+    source = read_annotations(args.annotations)
+    data = source.data
+    if not 1 <= args.first <= len(source.pairs):
+        raise InputError(f'--first {args.first}: {args.annotations} lists {len(source.pairs)} images')
     data['images'] = data['images'][: args.first]
     kept = {image['id'] for image in data['images']}
     data['annotations'] = [a for a in data['annotations'] if a['image_id'] in kept]
+    root = Path(os.path.realpath(os.path.dirname(args.annotations))) / (data['info'].get('data_root') or '')
+    data['info']['data_root'] = os.path.relpath(root, os.path.realpath(os.path.dirname(args.out)))
     write_json(args.out, data)
     print(f'{len(data["images"])} images, {len(data["annotations"])} annotations in {args.out}')
 

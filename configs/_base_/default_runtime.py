@@ -6,7 +6,7 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='mmslg.CheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='mmdet.DetVisualizationHook'),
+    visualization=dict(type='mmslg.PairVisualizationHook'),
 )
 custom_hooks = [dict(type='mmslg.CheckpointReportHook'), dict(type='mmslg.EffectiveBatchHook')]
 
@@ -16,7 +16,7 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'),  # gloo where there is no GPU
 )
 vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='mmdet.DetLocalVisualizer', vis_backends=vis_backends, name='visualizer')
+visualizer = dict(type='mmslg.PairVisualizer', vis_backends=vis_backends, name='visualizer')
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
 log_level = 'INFO'
 load_from = None

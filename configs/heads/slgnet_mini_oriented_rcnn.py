@@ -14,8 +14,6 @@ model = dict(
         dict(type='mmslg.SimpleFeaturePyramid', in_channels=192, out_strides=(4, 8, 16, 32, 64)),
     ],
     data_preprocessor=_base_.data_preprocessor,
-    roi_head=dict(bbox_head=dict(num_classes=len(_base_.metainfo['classes']))),
+    roi_head=dict(bbox_head=dict(num_classes=3)),
 )
 model['data_preprocessor']['boxtype2tensor'] = False
-
-visualizer = dict(type='RotLocalVisualizer')

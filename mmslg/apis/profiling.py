@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -253,21 +252,6 @@ def check_gradients(model: nn.Module, batch: dict) -> GradientReport:
             report.not_finite.append(name)
     model.zero_grad()
     return report
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Read WIDTHxHEIGHT in pixels from a command line.
-
-    Raises:
-        ArgumentTypeError: It is none.
-    """
-    try:
-        width, height = (int(part) for part in text.lower().split('x'))
-    except ValueError:
-        raise ArgumentTypeError(f'wanted WIDTHxHEIGHT such as 640x512, got {text!r}') from None
-    if width < 1 or height < 1:
-        raise ArgumentTypeError(f'wanted a size of at least 1x1, got {text!r}')
-    return width, height
 
 
 def check_size(cfg: Config, size: tuple[int, int]) -> None:

@@ -1,22 +1,21 @@
-"""Captioning many pairs: in parallel, on one or many processes, resumable, written whole at the end."""
+"""Captioning many pairs: in threads, resumable, written whole at the end."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 
+import numpy as np
+
+from mmslg.annotations import Annotations, ImagePair
 from mmslg.captions.captioners.base import Captioner, CaptionFailure
-from mmslg.captions.journal import FailedPair, Journal
-from mmslg.captions.pairs import ImagePair
+from mmslg.captions.journal import Entry, FailedPair, Journal
 from mmslg.captions.schema import CaptionRecord
 from mmslg.errors import InputError
 from mmslg.utils.image_io import read_infrared, read_visible
-
-Entry = CaptionRecord | FailedPair
 
 
 @dataclass(frozen=True)
@@ -25,27 +24,11 @@ class Generation:
 
     Args:
         records: All records of ``out``: those kept for other images first, then one per pair, in order.
-        failures: Pairs without a caption, listed in ``<out>.failed.jsonl``.
-        whole: Whether ``out`` was written. If not, records and failures are those of this process, and
-            the process that ends last writes the file.
+        failures: Pairs without a caption, listed in ``<out>.failed.jsonl``, in the same order.
     """
 
     records: list[CaptionRecord]
     failures: list[FailedPair]
-    whole: bool = True
-
-
-def shard_from_environment() -> tuple[int, int]:
-    """Return the rank of this process and the number of processes, as torchrun sets them; else 0 and 1.
-
-    Raises:
-        InputError: ``RANK`` or ``WORLD_SIZE`` is no number.
-    """
-    texts = os.environ.get('RANK', '0'), os.environ.get('WORLD_SIZE', '1')
-    try:
-        return int(texts[0]), int(texts[1])
-    except ValueError:
-        raise InputError(f'wanted numbers, got RANK={texts[0]!r}, WORLD_SIZE={texts[1]!r}') from None
 
 
 def generate_captions(
@@ -56,53 +39,88 @@ def generate_captions(
     resume: bool = False,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
-    rank: int = 0,
-    world: int = 1,
 ) -> Generation:
     """Caption pairs and write ``captions.jsonl``.
 
     Every caption is also appended at once to a journal beside ``out``, which vanishes when the run is
-    complete; after an interruption ``resume`` goes on from there, also with another number of processes.
+    complete; after an interruption ``resume`` goes on from there.
 
     Args:
-        pairs: Pairs to caption, the same in each process.
+        pairs: Pairs to caption.
         captioner: Writes the captions.
         name: Its registered name, kept in each record.
         out: File to write.
-        resume: Keep the captions that ``out`` and its journals have, and try failed pairs again.
+        resume: Keep the captions that ``out`` and its journal have, and try failed pairs again.
         workers: Threads; decoding and OpenCV release the interpreter lock.
         progress: Called with the number of pairs through in this run and how many it has to caption.
-        rank: Number of this process, which takes ``pairs[rank::world]``.
-        world: Number of processes.
 
     Raises:
-        InputError: An image cannot be read, the captions kept were written by another captioner, or a
-            run was interrupted and ``resume`` is not set.
+        InputError: An image cannot be read, ``out`` cannot be written, the captions kept were written by
+            another captioner, or there are captions and ``resume`` is not set.
     """
-    journal = Journal(Path(out), rank, world, resume)
-    try:
-        before = journal.open()
-        _check_origin(before.records.values(), name, captioner.version, Path(out))
-        todo = [pair for pair in pairs[rank::world] if pair.key not in before.records]
+    with Journal(out, resume) as journal:
+        _check_origin(journal, name, captioner.version)
+        todo = [pair for pair in pairs if pair.key not in journal.records]
         if progress:
             progress(0, len(todo))
-        own: list[Entry] = []
-        for entry in _run(todo, captioner, name, workers):
+        for done, entry in enumerate(_run(todo, captioner, name, workers), start=1):
             journal.append(entry)
-            own.append(entry)
             if progress:
-                progress(len(own), len(todo))
-        done = journal.merge([pair.key for pair in pairs])
-    finally:
-        journal.close()
-    if done is None:
-        failures = [entry for entry in own if isinstance(entry, FailedPair)]
-        records = [entry for entry in own if isinstance(entry, CaptionRecord)]
-        return Generation(records, failures, whole=False)
-    wanted = {pair.key for pair in pairs}
-    others = [record for key, record in done.records.items() if key not in wanted]
-    records = [done.records[pair.key] for pair in pairs if pair.key in done.records]
-    return Generation(others + records, list(done.failures.values()))
+                progress(done, len(todo))
+        journal.finish([pair.key for pair in pairs])
+    return Generation(list(journal.records.values()), list(journal.failures.values()))
+
+
+def merge_pairs(files: Iterable[Annotations]) -> list[ImagePair]:
+    """List the pairs of one or more annotation files; a pair that several files share comes once.
+
+    Raises:
+        InputError: Two files mean different pairs by one key, or disagree about one.
+    """
+    pairs: dict[str, ImagePair] = {}
+    for file in files:
+        for pair in file.pairs:
+            known = pairs.setdefault(pair.key, pair)
+            if _meaning(known) != _meaning(pair):
+                raise InputError(
+                    f'{file.path}: {pair.key} is {pair.visible} here but {known.visible} in an earlier file, '
+                    'or of another size or crop; caption these annotation files into separate outputs'
+                )
+            if pair.time != known.time and pair.time and known.time:
+                raise InputError(
+                    f'{file.path}: {pair.key} has time={pair.time} here but {known.time} in an earlier file'
+                )
+            pairs[pair.key] = replace(known, time=known.time or pair.time)
+    return list(pairs.values())
+
+
+def _meaning(pair: ImagePair) -> tuple:
+    return os.path.abspath(pair.visible), os.path.abspath(pair.infrared), pair.width, pair.height, pair.crop
+
+
+def read_images(pair: ImagePair) -> tuple[np.ndarray, np.ndarray]:
+    """Read the two images of a pair.
+
+    Returns:
+        BGR image ``(H, W, 3)``, uint8, and infrared image ``(H, W)``, uint8 or uint16 as stored.
+
+    Raises:
+        InputError: An image cannot be read or is not of the annotated size; the message names it.
+    """
+    visible = read_visible(pair.visible, pair.crop)
+    infrared = read_infrared(pair.infrared, pair.crop)
+    sizes = [f'{image.shape[1]}x{image.shape[0]}' for image in (visible, infrared)]
+    if sizes[0] != sizes[1]:
+        raise InputError(
+            f'{pair.key}: the visible image is {sizes[0]} pixels, the infrared one {sizes[1]}; register and '
+            'resize the pair to one size first'
+        )
+    if sizes[0] != f'{pair.width}x{pair.height}':
+        raise InputError(
+            f'{pair.key}: the images are {sizes[0]} pixels, the annotations say {pair.width}x{pair.height}; '
+            'convert them again for these images'
+        )
+    return visible, infrared
 
 
 def caption_pairs(pairs: Sequence[ImagePair], captioner: Captioner, name: str) -> list[Entry]:
@@ -111,10 +129,7 @@ def caption_pairs(pairs: Sequence[ImagePair], captioner: Captioner, name: str) -
     Raises:
         InputError: An image cannot be read or captioned; the message names it.
     """
-    images = [
-        (read_visible(pair.visible, pair.crop), read_infrared(pair.infrared, pair.crop)) for pair in pairs
-    ]
-    results = captioner.caption_batch(images)
+    results = captioner.caption_batch([read_images(pair) for pair in pairs])
     if len(results) != len(pairs):
         raise ValueError(f'captioner {name!r} gave {len(results)} results for {len(pairs)} pairs')
     return [
@@ -157,10 +172,10 @@ def _run(pairs: Sequence[ImagePair], captioner: Captioner, name: str, workers: i
         raise error
 
 
-def _check_origin(records: Iterable[CaptionRecord], name: str, version: str, out: Path) -> None:
-    for record in records:
+def _check_origin(journal: Journal, name: str, version: str) -> None:
+    for record in journal.records.values():
         if (record.captioner, record.version) != (name, version):
             raise InputError(
-                f'{out}: {record.file_name} was captioned by {record.captioner} {record.version}, and '
-                f'{name} {version} would go on; choose another --out or leave out --resume'
+                f'{journal.out}: {record.file_name} was captioned by {record.captioner} {record.version}, '
+                f'and {name} {version} would go on; choose another --out'
             )

@@ -1,8 +1,9 @@
-"""What a captioning run has done so far, on disk, so that one or many processes can be interrupted.
+"""What a captioning run has done so far, in a file that survives the end of the run at any moment.
 
-Each process appends to a journal of its own, ``<out>.partial`` or ``<out>.partial-R-of-N``, and locks it
-while it works. Whichever process ends last merges all journals into ``<out>`` and
-``<out>.failed.jsonl`` and removes them. Journals of another number of processes are merged as well.
+``<out>.partial`` gets a line for every pair as soon as the pair is through: its record of ``captions.jsonl``,
+or the reason why there is none. Lines are only ever appended; what a killed run left of its last line is
+dropped. When all pairs are through, ``<out>`` and ``<out>.failed.jsonl`` are written whole, and the journal
+goes.
 """
 
 from __future__ import annotations
@@ -10,11 +11,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,15 +22,16 @@ from mmslg.captions.schema import (
     CaptionRecord,
     format_record,
     image_key,
+    one_line,
     parse_record,
     read_captions,
     write_captions,
 )
 from mmslg.errors import InputError
-from mmslg.utils.io import atomic_path
+from mmslg.utils.io import atomic_path, check_writable, explained
 
-LOCK_PATIENCE = 20.0
-"""Seconds to wait for a journal that a merge of other processes may be reading."""
+LONGEST_NAME = 255
+"""Bytes of a file name on usual disks."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class FailedPair:
 
     file_name: str
     failure: str
-    answer: str
-    captioner: str
-    version: str
+    answer: str = ''
+    captioner: str = ''
+    version: str = ''
 
     @classmethod
     def from_exception(cls, key: str, failure: CaptionFailure, captioner: str, version: str) -> FailedPair:
@@ -58,20 +58,7 @@ class FailedPair:
         return cls(key, ' '.join(str(failure).split()), failure.answer, captioner, version)
 
 
-@dataclass
-class Done:
-    """Records and failures by image key; a record is never replaced by a failure."""
-
-    records: dict[str, CaptionRecord] = field(default_factory=dict)
-    failures: dict[str, FailedPair] = field(default_factory=dict)
-
-    def add(self, entry: CaptionRecord | FailedPair) -> None:
-        """Take in one entry."""
-        if isinstance(entry, CaptionRecord):
-            self.records[entry.file_name] = entry
-            self.failures.pop(entry.file_name, None)
-        elif entry.file_name not in self.records:
-            self.failures[entry.file_name] = entry
+Entry = CaptionRecord | FailedPair
 
 
 def failed_path(out: str | os.PathLike) -> Path:
@@ -80,193 +67,196 @@ def failed_path(out: str | os.PathLike) -> Path:
     return out.with_name(f'{out.name}.failed.jsonl')
 
 
+def partial_path(out: str | os.PathLike) -> Path:
+    """Return the journal of an unfinished run."""
+    out = Path(out)
+    return out.with_name(f'{out.name}.partial')
+
+
+def read_failures(out: str | os.PathLike) -> list[FailedPair]:
+    """Read which pairs ``out`` lacks, none if nothing is listed.
+
+    Raises:
+        InputError: A line is no such entry.
+    """
+    path = failed_path(out)
+    if not path.is_file():
+        return []
+    return [_parse_failure(*line) for line in _lines(path, path.read_bytes())]
+
+
 class Journal:
-    """The journals of one output file, seen by one of the processes that write it.
+    """The journal of one output file, for one run at a time.
 
     Args:
         out: Captions file that the run will write.
-        rank: Number of this process, from 0.
-        world: Number of processes.
-        resume: Whether ``out`` and earlier journals count.
+        resume: Whether captions that are there count. If not, there must be none.
+
+    Attributes:
+        records: Captions so far, by image key.
+        failures: Pairs that got none so far, by image key.
     """
 
-    def __init__(self, out: Path, rank: int, world: int, resume: bool) -> None:
-        if not 0 <= rank < world:
-            raise InputError(f'wanted RANK from 0 to WORLD_SIZE - 1, got RANK={rank}, WORLD_SIZE={world}')
-        self.out = out
-        self.path = out.with_name(f'{out.name}.partial' + (f'-{rank}-of-{world}' if world > 1 else ''))
-        self._name = re.compile(re.escape(f'{out.name}.partial') + r'(?:-\d+-of-(\d+))?')
-        self._world = world
+    def __init__(self, out: str | os.PathLike, resume: bool = False) -> None:
+        self.out = check_writable(out)
+        if len(os.fsencode(failed_path(out).name)) > LONGEST_NAME:
+            raise InputError(f'{out}: the name is too long; choose a shorter one')
+        self.path = partial_path(out)
+        self.records: dict[str, CaptionRecord] = {}
+        self.failures: dict[str, FailedPair] = {}
         self._resume = resume
         self._file: BinaryIO | None = None
 
-    def open(self) -> Done:
-        """Lock the journal of this process and return what was done before.
+    def __enter__(self) -> Journal:
+        """Read what was done before, and open the journal.
 
         Raises:
-            InputError: A file is broken, another process writes this journal, or there are journals of
-                an unfinished run although it should not be resumed.
+            InputError: A file is broken or cannot be written, another run writes this journal, or there are
+                captions although the run should not go on from them.
         """
-        self.out.parent.mkdir(parents=True, exist_ok=True)
         if not self._resume:
-            self._refuse_leftovers()
-        self._file = self._locked()
-        with self._exclusive():
-            before = self._read()
-        content = self.path.read_bytes()
-        # A process that was killed may leave half a line.
-        self._file.truncate(content.rfind(b'\n') + 1)
-        return before
+            self._refuse_captions()
+        with explained(self.path):
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open('ab', buffering=0)
+        try:
+            self._lock()
+        except InputError:
+            self._file.close()
+            raise
+        try:
+            self._read()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
 
-    def append(self, entry: CaptionRecord | FailedPair) -> None:
-        """Write one entry; it is on disk, for all but a crash of the machine, when this returns."""
-        line = format_record(entry) if isinstance(entry, CaptionRecord) else _format_failure(entry)
-        self._file.write(line.encode('utf-8'))
-        self._file.flush()
-
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Let go of the journal; unless it is empty, it stays for a later run."""
-        if self._file is None:
-            return
-        with self._exclusive():
-            if not self._file.tell():
+        with self._file as file:
+            if self.path.exists() and not os.fstat(file.fileno()).st_size:
                 self.path.unlink()
-            self._release()
 
-    def merge(self, keys: Sequence[str]) -> Done | None:
-        """Write ``out`` and the list of failures if no other process has work left.
+    def append(self, entry: Entry) -> None:
+        """Take in one entry; its line is the system's, and outlives this process, when this returns.
+
+        Raises:
+            InputError: The line cannot be written; the run can go on later from those before.
+        """
+        line = memoryview(_format(entry).encode())
+        whole = os.fstat(self._file.fileno()).st_size
+        try:
+            with explained(self.path):
+                while line:
+                    line = line[self._file.write(line) :]
+        except InputError:
+            self._file.truncate(whole)
+            raise
+        self._add(entry)
+
+    def finish(self, keys: Sequence[str]) -> None:
+        """Write ``out`` and the list of failures, and remove the journal.
 
         Args:
-            keys: Images that the whole run should caption.
-
-        Returns:
-            What was written; None if another process still works, is missing, or has merged already.
+            keys: Images of this run in the order of the files; those of earlier runs come first.
         """
-        with self._exclusive(), ExitStack() as stack:
-            self._release()
-            journals = self._journals()
-            if self.path not in journals or not all(stack.enter_context(_try_lock(p)) for p in journals):
-                return None
-            done = self._read()
-            if any(key not in done.records and key not in done.failures for key in keys):
-                return None
-            wanted = set(keys)
-            others = [record for key, record in done.records.items() if key not in wanted]
-            write_captions(self.out, others + [done.records[key] for key in keys if key in done.records])
-            _write_failures(failed_path(self.out), done.failures.values())
-            for path in journals:
-                path.unlink()
-        return done
+        wanted = dict.fromkeys(keys)
+        for entries in (self.records, self.failures):
+            order = [*(key for key in entries if key not in wanted), *(key for key in keys if key in entries)]
+            for key in order:
+                entries[key] = entries.pop(key)
+        write_captions(self.out, self.records.values())
+        failed = failed_path(self.out)
+        if self.failures:
+            with atomic_path(failed) as temporary:
+                temporary.write_text(''.join(map(_format, self.failures.values())), encoding='utf-8')
+        else:
+            failed.unlink(missing_ok=True)
+        self.path.unlink()
 
-    def _release(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+    def _add(self, entry: Entry) -> None:
+        """Take in one entry; a caption is never replaced by a failure."""
+        if isinstance(entry, CaptionRecord):
+            self.records[entry.file_name] = entry
+            self.failures.pop(entry.file_name, None)
+        elif entry.file_name not in self.records:
+            self.failures[entry.file_name] = entry
 
-    def _journals(self) -> list[Path]:
-        return sorted(path for path in self.out.parent.iterdir() if self._name.fullmatch(path.name))
-
-    def _refuse_leftovers(self) -> None:
-        for path in self._journals():
-            # Journals of as many processes may belong to this very run.
-            other = path == self.path or int(self._name.fullmatch(path.name)[1] or 1) != self._world
-            if other and path.stat().st_size:
-                raise InputError(
-                    f'{path}: captions of an unfinished run; go on with --resume, or delete the file to '
-                    'start anew'
-                )
-
-    def _read(self) -> Done:
-        done = Done()
-        if self._resume:
-            _read_entries(failed_path(self.out), done)
-            if self.out.is_file() and self.out.stat().st_size:
-                for record in read_captions(self.out).values():
-                    done.add(record)
-        for path in self._journals():
-            _read_entries(path, done)
-        return done
-
-    def _locked(self) -> BinaryIO:
-        end = time.monotonic() + LOCK_PATIENCE
-        while True:
-            file = self.path.open('ab')
+    def _refuse_captions(self) -> None:
+        what_to_do = 'go on from there with --resume, or choose another --out'
+        if self.path.is_file() and b'\n' in self.path.read_bytes():
+            raise InputError(f'{self.path}: captions of an unfinished run; {what_to_do}')
+        if _size(self.out):
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if _is_still(file, self.path):
-                    return file
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise InputError(f'{self.path}: another process is writing it') from None
-                time.sleep(0.1)
-            file.close()
-
-    @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        """Keep the other processes from reading all journals or removing them."""
-        path = self.out.with_name(f'{self.out.name}.partial.lock')
-        while True:
-            with path.open('ab') as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                if not _is_still(file, path):
-                    continue  # it was removed while this process waited
-                try:
-                    yield
-                finally:
-                    if not self._journals():
-                        path.unlink()
-                return
-
-
-def _is_still(file: BinaryIO, path: Path) -> bool:
-    try:
-        return path.stat().st_ino == os.fstat(file.fileno()).st_ino
-    except FileNotFoundError:
-        return False
-
-
-@contextmanager
-def _try_lock(path: Path) -> Iterator[bool]:
-    with path.open('rb') as file:
-        locked = False
-        with suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            locked = True
-        yield locked
-
-
-def _read_entries(path: Path, done: Done) -> None:
-    if not path.is_file():
-        return
-    content = path.read_bytes()
-    # Behind the last line break is nothing, or what a killed process left of a line.
-    for number, line in enumerate(content.split(b'\n')[:-1], start=1):
-        if line.strip():
-            try:
-                done.add(_parse(line))
+                records = read_captions(self.out).values()
             except InputError as error:
-                raise InputError(f'{path}, line {number}: {error}; delete the file to start anew') from None
+                raise InputError(
+                    f'{self.out}: is there already, and is no captions file ({error}); choose another --out'
+                ) from None
+            authors = ', '.join(sorted({f'{record.captioner} {record.version}' for record in records}))
+            raise InputError(f'{self.out}: holds {len(records)} captions by {authors}; {what_to_do}')
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f'{self.path}: another run is writing it; wait for its end') from None
+        except OSError:
+            pass  # a disk without locks
+        if not self.path.exists() or not os.path.samestat(os.fstat(self._file.fileno()), self.path.stat()):
+            raise InputError(f'{self.path}: another run has just ended; call again')
+
+    def _read(self) -> None:
+        if self._resume:
+            for failure in read_failures(self.out):
+                self._add(failure)
+            if _size(self.out):
+                for record in read_captions(self.out).values():
+                    self._add(record)
+        content = self.path.read_bytes()
+        whole = content[: content.rfind(b'\n') + 1]
+        for line in _lines(self.path, whole):
+            self._add(_parse(*line))
+        self._file.truncate(len(whole))
 
 
-def _parse(line: bytes) -> CaptionRecord | FailedPair:
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _lines(path: Path, content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield what a message calls a line, and the line."""
+    for number, line in enumerate(content.split(b'\n'), start=1):
+        if line.strip():
+            yield f'{path}, line {number}', line
+
+
+def _parse(where: str, line: bytes) -> Entry:
     data = None
     with suppress(ValueError, RecursionError):
         data = json.loads(line)
-    if not isinstance(data, dict) or 'failure' not in data or 'environment' in data:
+    if isinstance(data, dict) and 'failure' in data and 'environment' not in data:
+        return _parse_failure(where, line)
+    try:
         return parse_record(line)
-    values = {name: data.get(name) for name in FailedPair.__dataclass_fields__}
-    if not all(isinstance(value, str) for value in values.values()):
-        raise InputError(f'wanted text in the fields {", ".join(values)}')
-    return FailedPair(**{**values, 'file_name': image_key(data['file_name'])})
+    except InputError as error:
+        raise InputError(f'{where}: {error}; mend the line or remove it') from None
 
 
-def _format_failure(failure: FailedPair) -> str:
-    return json.dumps(asdict(failure)) + '\n'
+def _parse_failure(where: str, line: bytes) -> FailedPair:
+    try:
+        data = json.loads(line)
+        values = {name: data[name] for name in FailedPair.__dataclass_fields__ if name in data}
+        failure = FailedPair(**values)
+        if not all(isinstance(value, str) for value in values.values()):
+            raise ValueError('other than text')
+        return FailedPair(**{**values, 'file_name': image_key(failure.file_name)})
+    except (ValueError, TypeError, RecursionError):
+        raise InputError(
+            f'{where}: wanted an object with file_name and failure, got {one_line(repr(line))}; mend the '
+            'line or remove it'
+        ) from None
 
 
-def _write_failures(path: Path, failures: Sequence[FailedPair]) -> None:
-    if not failures:
-        path.unlink(missing_ok=True)
-        return
-    with atomic_path(path) as temporary:
-        temporary.write_text(''.join(map(_format_failure, failures)), encoding='utf-8')
+def _format(entry: Entry) -> str:
+    return format_record(entry) if isinstance(entry, CaptionRecord) else json.dumps(asdict(entry)) + '\n'

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mmslg.captions.journal import failed_path
-from mmslg.captions.pairs import read_annotations
-from mmslg.captions.schema import COMPONENTS, VOCABULARY, CaptionRecord, image_key, time_of_day
-from mmslg.errors import InputError
+from mmslg.annotations import TIMES
+from mmslg.captions.journal import FailedPair
+from mmslg.captions.schema import COMPONENTS, VOCABULARY, CaptionRecord, one_line, time_of_day
 
-TIMES = ('day', 'night')
 UNCLEAR = 'neither'
 """An environment that says neither day nor night, or both."""
 SHOWN = 12
 """Phrases of a component that are listed one by one."""
-WIDTH = 60
-"""Characters of a phrase that are shown."""
 
 
 def summarise(
     records: Mapping[str, CaptionRecord],
     images: Mapping[str, str | None] | None = None,
-    failures: Iterable[Mapping[str, str]] = (),
+    failures: Iterable[FailedPair] = (),
 ) -> dict[str, Any]:
     """Count what captions say.
 
     Args:
         records: Captions by image key.
         images: ``time`` of every annotated image by key, None if it has none; None for no annotations.
-        failures: Pairs that got no caption, as :func:`read_failures` gives them.
+        failures: Pairs that got no caption, as :func:`mmslg.captions.journal.read_failures` gives them.
 
     Returns:
         Plain data for a JSON file: ``captions``; ``captioners``; ``components``, by name the ``phrases`` with
@@ -40,7 +34,6 @@ def summarise(
         number of ``distinct`` captions and the ``most_frequent`` ones; ``failures``; and with annotations
         ``annotated``, see :func:`compare`.
     """
-    failures = [dict(failure) for failure in failures]
     whole = Counter(record.caption for record in records.values())
     summary: dict[str, Any] = {
         'captions': len(records),
@@ -52,7 +45,7 @@ def summarise(
                 {'caption': caption.to_dict(), 'pairs': count} for caption, count in whole.most_common(3)
             ],
         },
-        'failures': failures,
+        'failures': [{'file_name': each.file_name, 'reason': each.failure} for each in failures],
     }
     if images is not None:
         summary['annotated'] = compare(records, images)
@@ -91,52 +84,6 @@ def compare(records: Mapping[str, CaptionRecord], images: Mapping[str, str | Non
         'agreement': 1 - len(disagreeing) / total if total else None,
         'disagreeing': disagreeing,
     }
-
-
-def read_times(annotations: Iterable[str | os.PathLike]) -> dict[str, str | None]:
-    """Return the ``time`` of every image of COCO-form files, None where it has none.
-
-    Raises:
-        InputError: A file is not in COCO form, or a time is neither day nor night.
-    """
-    times: dict[str, str | None] = {}
-    for path in annotations:
-        images = read_annotations(path)['images']
-        if not all(isinstance(image, dict) for image in images):
-            raise InputError(f"{path}: wanted COCO-form annotations with a list 'images'")
-        for image in images:
-            time = image.get('time')
-            if time not in (None, *TIMES):
-                raise InputError(f'{path}: {image.get("file_name")}: time={time!r} should be day or night')
-            times[image_key(image.get('file_name'))] = time
-    return times
-
-
-def read_failures(captions: str | os.PathLike) -> list[dict[str, str]]:
-    """Read what ``generate.py`` left beside ``captions.jsonl`` about pairs without a caption.
-
-    Returns:
-        ``file_name`` and ``reason`` of each, none if there is no such file.
-
-    Raises:
-        InputError: A line is no such record.
-    """
-    path = failed_path(captions)
-    if not path.is_file():
-        return []
-    failures = []
-    for number, line in enumerate(path.read_bytes().split(b'\n'), start=1):
-        if not line.strip():
-            continue
-        try:
-            data = json.loads(line.decode('utf-8'))
-            reason = data['failure'] if 'failure' in data else data['reason']
-            failures.append({'file_name': str(data['file_name']), 'reason': str(reason)})
-        except (ValueError, KeyError, TypeError):
-            raise InputError(
-                f'{path}, line {number}: wanted an object with file_name and failure, got {line[:60]!r}'
-            ) from None
-    return failures
 
 
 def format_summary(summary: Mapping[str, Any]) -> str:
@@ -190,15 +137,9 @@ def _annotated(annotated: Mapping[str, Any]) -> list[str]:
 def top(counts: Mapping[str, int], shown: int = SHOWN) -> list[tuple[str, int]]:
     """Return the most frequent entries, shortened, and the sum of the others."""
     ordered = Counter(counts).most_common()
-    rows = [(shorten(text), count) for text, count in ordered[:shown]]
+    rows = [(one_line(text), count) for text, count in ordered[:shown]]
     others = sum(count for _, count in ordered[shown:])
     return [*rows, (f'({len(ordered) - shown} others)', others)] if others else rows
-
-
-def shorten(text: str, width: int = WIDTH) -> str:
-    """Return one printable line of at most ``width`` characters."""
-    line = ' '.join(''.join(c if c.isprintable() else ' ' for c in text).split())
-    return line if len(line) <= width else f'{line[: width - 3]}...'
 
 
 def _row(count: int, total: int, text: str) -> str:

@@ -17,7 +17,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mmslg.errors import InputError
@@ -76,7 +76,7 @@ VOCABULARY: Mapping[str, tuple[str, ...]] = {
 }
 """Controlled phrases of each component. A captioner may say more, but should prefer these."""
 
-_CONTROL = re.compile(r'[\x00-\x1f\x7f\x85\u2028\u2029]')
+_CONTROL = re.compile(r'[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]')
 _NIGHT = re.compile(r'\b(?:night|nighttime|midnight)\b')
 _DAY = re.compile(r'\b(?:day|daylight|daytime|noon|midday|sunlight|sunny)\b')
 
@@ -178,7 +178,13 @@ def image_key(file_name: str) -> str:
     """
     if not isinstance(file_name, str) or not file_name.strip() or _CONTROL.search(file_name):
         raise InputError(f'wanted a file name of one line, got {file_name!r}')
-    return file_name.replace('\\', '/')
+    return str(PurePosixPath(file_name.replace('\\', '/')))
+
+
+def one_line(text: str, width: int = 60) -> str:
+    """Return a text as one printable line of at most ``width`` characters, for tables and messages."""
+    line = ' '.join(''.join(c if c.isprintable() else ' ' for c in text).split())
+    return line if len(line) <= width else f'{line[: width - 3]}...'
 
 
 def time_of_day(caption: StructuredCaption) -> str | None:

@@ -10,7 +10,7 @@ variant         what the four parts of a pair hold                         store
 ``none``        zeros: no text at all                                      ``structured``
 ==============  =========================================================  ==========================
 
-A variant is one word of a config: ``dict(type='mmslg.LoadCaptionEmbedding', store=..., variant='shuffled')``.
+A variant is one word of a config: ``dataset=dict(caption_variant='shuffled')``.
 All have the same shape, so the model and its number of parameters stay the same.
 
 ``shuffled`` tells whether captions help by what they say or by what any text would do: the captions and how

@@ -84,9 +84,8 @@ def _skeleton(reader: DatasetReader, layout: Layout, split: str) -> dict:
         label_modality=layout.modality_of(split),
         data_prefix=dict(img=layout.prefixes[0], ir=layout.prefixes[1]),
         classes=list(reader.classes),
+        **reader.info(layout, split),
     )
-    if reader.name == 'dronevehicle':
-        info['edge'] = reader.options.edge
     categories = [dict(id=i, name=name) for i, name in enumerate(reader.classes, 1)]
     return dict(info=info, images=[], annotations=[], categories=categories)
 
@@ -97,9 +96,13 @@ def _add_pair(reader: DatasetReader, layout: Layout, split: Split, pair: Pair) -
         split.left_out.setdefault(reason, []).append(pair.key)
         return
     labels = reader.read_labels(layout.root, pair)
-    split.remarks.update(labels.notes)
     crop = reader.crop_of(labels, image_size)
-    width, height = crop[2:] if crop else image_size or reader.size
+    size = reader.content_size(labels, image_size)
+    if size is None:
+        split.left_out.setdefault('without an image and a size in the labels', []).append(pair.key)
+        return
+    split.remarks.update(labels.notes)
+    width, height = size
     image = dict(
         id=len(split.data['images']) + 1,
         file_name=pair.visible.removeprefix(layout.prefixes[0]),

@@ -1,100 +1,97 @@
-"""The command line of the converters."""
+"""The command lines of tools/convert.py and tools/verify_data.py: the datasets with their options."""
 
 from __future__ import annotations
 
 import argparse
-import signal
+import os
+import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from mmslg.conversion import readers
-from mmslg.conversion.base import EDGE_POLICIES, LABEL_CHOICES, Options
+from mmslg.conversion.base import DatasetReader, option_name
 from mmslg.conversion.build import Split, build
 from mmslg.conversion.layout import Layout, plural
 from mmslg.conversion.output import source_version, write_outputs
-from mmslg.conversion.published import PAIRS
+from mmslg.conversion.readers import find_readers, make_reader
 from mmslg.errors import InputError
+from mmslg.utils.io import explained
 from mmslg.utils.progress import count_to, progress_bar
 
 EXAMPLES = 3
 
 
-def add_options(parser: argparse.ArgumentParser, dataset: str | None) -> None:
-    """Add the options that a dataset leaves open; None adds those of all."""
-    if dataset in ('dronevehicle', 'kaist', None):
-        parser.add_argument(
-            '--labels',
-            choices=LABEL_CHOICES,
-            default='ir',
-            help='labels drawn in the infrared (default) or in the visible images, where there are both',
-        )
-    if dataset in ('kaist', None):
-        parser.add_argument(
-            '--train-list', metavar='NAME', help='KAIST: training list, where there are several'
-        )
+def parse_args(
+    description: str | None,
+    add_options: Callable[[argparse.ArgumentParser], None],
+    argv: list[str] | None = None,
+) -> tuple[DatasetReader, argparse.Namespace]:
+    """Parse ``DATASET ROOT``, the options of a tool and those of the dataset.
+
+    Args:
+        description: What the tool does.
+        add_options: Adds the options that the tool has for every dataset.
+        argv: Command line; None takes that of the process.
+
+    Returns:
+        The dataset's reader with its options, and the parsed command line.
+    """
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=description, formatter_class=raw)
+    datasets = parser.add_subparsers(dest='dataset', metavar='DATASET', required=True)
+    readers = find_readers()
+    for name, reader in readers.items():
+        command = datasets.add_parser(name, help=reader.title, description=reader.title)
+        command.add_argument('root', metavar='ROOT', type=Path, help='folder of the dataset')
+        add_options(command)
+        for flag, settings in reader.flags.items():
+            command.add_argument(flag, **settings)
+    args = parser.parse_args(argv)
+    options = {key: vars(args)[key] for key in map(option_name, readers[args.dataset].flags)}
+    return make_reader(args.dataset, **options), args
 
 
-def options_of(args: argparse.Namespace) -> Options:
-    """Return the options of a command line."""
-    values = vars(args)
-    return Options(**{k: values[k] for k in ('edge', 'labels', 'train_list') if k in values})
-
-
-def parse_args(dataset: str, description: str | None, argv: list[str] | None = None) -> argparse.Namespace:
-    """Return the parsed command line of a converter."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('root', metavar='ROOT', type=Path, help='folder of the dataset')
-    parser.add_argument(
-        '--out', metavar='DIR', type=Path, help='where annotations are written (default: ROOT)'
-    )
-    add_options(parser, dataset)
-    if dataset == 'dronevehicle':
-        parser.add_argument(
-            '--edge',
-            choices=EDGE_POLICIES,
-            default='clip',
-            help='boxes across the edge of the content: clip them (default), keep or drop them',
-        )
-    return parser.parse_args(argv)
-
-
-def convert_folder(dataset: str, description: str | None, argv: list[str] | None = None) -> None:
+def convert_folder(description: str | None, argv: list[str] | None = None) -> None:
     """Convert a folder and say what was recognised, written, dropped and left out."""
-    args = parse_args(dataset, description, argv)
-    signal.signal(signal.SIGTERM, _interrupt)
-    reader = readers.make_reader(dataset, options_of(args))
-    out = args.out or args.root
-    if out.exists() and not out.is_dir():
-        raise InputError(f'{out}: --out should be a folder')
+
+    def add_options(command: argparse.ArgumentParser) -> None:
+        command.add_argument('--out', metavar='DIR', help='where annotations are written (default: ROOT)')
+
+    reader, args = parse_args(description, add_options, argv)
+    out = args.root if args.out is None else _out_folder(args.out)
     layout = reader.recognise(args.root)
     print(f'recognised: {layout.description}')
     if layout.labels_only:
-        width, height = reader.size
-        print(
-            f'there are no images: converting the labels alone, with {width}x{height} pixels and the '
-            'official names'
-        )
+        size = 'x'.join(map(str, reader.sizes[0])) + ' pixels' if reader.sizes else 'the sizes in the labels'
+        print(f'there are no images: converting the labels alone, with {size} and the official names')
     total = sum(map(len, layout.splits.values()))
-    shown = total > 5000 or sys.stderr.isatty()
-    splits = build(reader, layout, count_to(progress_bar(total, 'pairs')) if shown else None)
-    _print_summary(dataset, layout, splits)
-    outcome = write_outputs(reader, layout, splits, out)
-    for name, what in outcome.items():
+    show = total > 5000 or sys.stderr.isatty()
+    splits = build(reader, layout, count_to(progress_bar(total, 'pairs')) if show else None)
+    _print_summary(reader, layout, splits)
+    for name, what in write_outputs(reader, layout, splits, out).items():
         print(f'{what}: {out / name}')
 
 
-def _print_summary(dataset: str, layout: Layout, splits: dict[str, Split]) -> None:
+def _out_folder(name: str) -> Path:
+    """Return the folder named by ``--out`` if it is one or can become one."""
+    if not name.strip():
+        raise InputError('--out is empty, wanted a folder')
+    with explained(name):
+        if os.path.lexists(name) and not stat.S_ISDIR(os.stat(name).st_mode):
+            raise InputError(f'{name}: --out should be a folder')
+    return Path(name)
+
+
+def _print_summary(reader: DatasetReader, layout: Layout, splits: dict[str, Split]) -> None:
     visible, infrared = layout.prefixes
     modality = ', '.join(dict.fromkeys(f'{layout.modality_of(s)} ({s})' for s in splits))
-    print(f'labels: drawn in: {modality}; version: {source_version(dataset, splits)}')
+    print(f'labels: drawn in: {modality}; version: {source_version(reader, splits)}')
     print(f"data_prefix=dict(img='{visible}', ir='{infrared}'), below data_root='{layout.root}'")
     for name, split in splits.items():
         count = len(split.data['images'])
-        published = PAIRS[dataset].get(name)
+        published = reader.pairs.get(name)
         of = f' of {published} published' if published else ''
-        boxes = ', '.join(f'{split.boxes[c]} {c}' for c in layout_classes(split))
+        boxes = ', '.join(f'{split.boxes[c]} {c}' for c in reader.classes)
         times = ''.join(f', {n} {time}' for time, n in sorted(split.times.items()))
         num_boxes = plural(sum(split.boxes.values()), 'box', 'boxes')
         print(f'{name}: {plural(count, "pair")}{of}{times}; {num_boxes}: {boxes}')
@@ -107,12 +104,3 @@ def _print_summary(dataset: str, layout: Layout, splits: dict[str, Split]) -> No
             print(f'  left out: {plural(len(keys), "pair")}, {reason}: {", ".join(keys[:EXAMPLES])}{more}')
     for kind, items in sorted(layout.problems.items()):
         print(f'  not used, {kind}: {len(items)}, {items[0]}{", ..." if len(items) > 1 else ""}')
-
-
-def layout_classes(split: Split) -> list[str]:
-    """Return the class names in their order."""
-    return [c['name'] for c in split.data['categories']]
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

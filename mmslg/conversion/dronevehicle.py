@@ -5,18 +5,23 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from mmslg.conversion import quads
-from mmslg.conversion.base import DatasetReader
-from mmslg.conversion.layout import Box, Labels, Layout, Pair, common_folder, is_image, scan
-from mmslg.conversion.published import BORDER, DRONEVEHICLE_RENUMBERED
+from mmslg.conversion.base import LABELS_FLAG, Crop, DatasetReader, Size
+from mmslg.conversion.layout import SPLITS, Box, Labels, Layout, Pair, common_folder, is_image, scan
 from mmslg.conversion.voc import parse_voc
 from mmslg.errors import InputError
 
-SPLITS = ('train', 'val', 'test')
+BORDER = 100
+"""White border of the images in pixels on each side."""
+WHITE = 235
+"""Mean of a ring from which on it counts as a white border."""
+RENUMBERED = {'val': (17991, 19459), 'test': (19460, 28439)}
+"""File numbers of the copies that count through all splits."""
 _FOLDER = re.compile(r'(train|val|test)(img|imgr|label|labelr)', re.I)
 
 
@@ -24,6 +29,7 @@ class DroneVehicleReader(DatasetReader):
     """Reads ``{split}/{split}{img,imgr,label,labelr}``."""
 
     name = 'dronevehicle'
+    title = 'DroneVehicle: vehicles from above, oriented boxes'
     classes = ('car', 'truck', 'freight-car', 'bus', 'van')
     aliases = {
         **dict.fromkeys(
@@ -33,11 +39,26 @@ class DroneVehicleReader(DatasetReader):
         'truvk': 'truck',
     }
     known_strays = ('*',)
-
-    @property
-    def padded_size(self) -> tuple[int, int]:
-        """(width, height) of an image with its border."""
-        return self.size[0] + 2 * BORDER, self.size[1] + 2 * BORDER
+    flags = {
+        '--labels': LABELS_FLAG,
+        '--edge': dict(
+            choices=('clip', 'keep', 'drop'),
+            default='clip',
+            help='boxes across the edge of the content: clip them (default), keep or drop them',
+        ),
+    }
+    sizes = ((640, 512), (640 + 2 * BORDER, 512 + 2 * BORDER))
+    mixed_sizes = 'border'
+    pairs = {'train': 17990, 'val': 1469, 'test': 8980}
+    known_truncated = ('train/trainimg/09012.jpg', 'train/trainimgr/16009.jpg')
+    overshoot = BORDER + 1
+    usual_shift = (0.0, -0.8)
+    own_kinds = {
+        'border': (
+            'white border not as expected',
+            'keep all images at 840x712 with, or at 640x512 without border',
+        )
+    }
 
     def recognise(self, root: Path) -> Layout:
         """Look at a folder; see the base class."""
@@ -76,7 +97,7 @@ class DroneVehicleReader(DatasetReader):
             )
         renumbered = [
             s
-            for s, (first, _) in DRONEVEHICLE_RENUMBERED.items()
+            for s, (first, _) in RENUMBERED.items()
             if s in layout.splits and min((_number(p) for p in layout.splits[s]), default=0) >= first
         ]
         numbering = f'renumbered ({", ".join(renumbered)})' if renumbered else 'official'
@@ -120,17 +141,18 @@ class DroneVehicleReader(DatasetReader):
             notes['label files in another encoding than they claim'] += 1
         return Labels(tuple(boxes), voc.size, notes)
 
-    def crop_of(self, labels: Labels, image_size: tuple[int, int] | None) -> tuple[int, int, int, int] | None:
+    def crop_of(self, labels: Labels, image_size: Size | None) -> Crop | None:
         """Return the content of an image of 840x712; see the base class."""
-        size = image_size or labels.size or self.padded_size
-        return (BORDER, BORDER, *self.size) if size == self.padded_size else None
+        content, padded = self.sizes
+        size = image_size or labels.size or padded
+        return (BORDER, BORDER, *content) if size == padded else None
 
-    def offset_of(self, labels: Labels, image_size: tuple[int, int] | None) -> tuple[int, int]:
+    def offset_of(self, labels: Labels, image_size: Size | None) -> tuple[int, int]:
         """Return the border, also where the images were cropped but the XML still speaks of 840x712."""
-        cropped = image_size == self.size and labels.size == self.padded_size
+        cropped = (image_size, labels.size) == self.sizes
         return (BORDER, BORDER) if cropped or self.crop_of(labels, image_size) else (0, 0)
 
-    def annotation(self, box: Box, size: tuple[int, int], stats: Counter) -> dict | None:
+    def annotation(self, box: Box, size: Size, stats: Counter) -> dict | None:
         """Turn a quadrangle into ``segmentation`` and its enclosing ``bbox``; see the base class."""
         quad = np.reshape(np.asarray(box.points, float), (4, 2))
         if quads.is_degenerate(quad):
@@ -150,6 +172,29 @@ class DroneVehicleReader(DatasetReader):
         polygon = [_tidy(v) for v in quad.ravel()]
         bbox = [_tidy(v) for v in quads.enclosing(quad)]
         return dict(bbox=bbox, area=_tidy(quads.area(quad)), segmentation=[polygon])
+
+    def info(self, layout: Layout, split: str) -> dict:
+        """Return the policy at the edge; see the base class."""
+        return dict(edge=self.options.edge)
+
+    def policies(self) -> dict[str, str]:
+        """Return the policies with that at the edge; see the base class."""
+        return dict(super().policies(), boxes_across_the_edge=self.options.edge)
+
+    def check_images(self, visible: np.ndarray, infrared: np.ndarray) -> Iterator[tuple[str, str]]:
+        """See whether the border is there where the size speaks of one; see the base class."""
+        size = visible.shape[1::-1]
+        padded = size == self.sizes[1]
+        white = [_ring_is_white(image, BORDER - 6 if padded else 8) for image in (visible, infrared)]
+        if padded and not all(white):
+            yield 'border', f'{size[0]}x{size[1]} pixels but no white border'
+        if not padded and any(white):
+            yield 'border', f'{size[0]}x{size[1]} pixels but a white border'
+
+
+def _ring_is_white(image: np.ndarray, depth: int) -> bool:
+    sides = (image[:depth], image[-depth:], image[:, :depth], image[:, -depth:])
+    return min(float(s.mean()) for s in sides) >= WHITE
 
 
 def _tidy(value: float) -> int | float:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmslg.errors import InputError
+from mmslg.utils.safe_text import read_text, shorten
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff')
 MAX_FOLDER_DEPTH = 8
+MAX_LIST_BYTES = 10_000_000
+VISIBLE_FOLDERS = {'vis', 'visible', 'vi', 'rgb', 'color', 'visible_images', 'rgb_images'}
+INFRARED_FOLDERS = {'ir', 'infrared', 'thermal', 'lwir', 'tir', 'thermal_images', 'thermal_8_bit'}
+SPLITS = ('train', 'val', 'test')
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ class Layout:
         splits: Pairs in their final order.
         label_modality: In which image the boxes were drawn: ``ir``, ``visible`` or ``both``.
         source: Which version of the labels, lists and names was found; goes into the manifest.
-        problems: Findings about files, by kind; see ``mmslg.conversion.checks``.
+        problems: Findings about files, by kind; see ``mmslg.conversion.verification.kinds``.
         labels_only: There is no image at all, and names and sizes follow the dataset's convention.
         lists: Split lists that were read, below ``root``.
         split_modalities: ``label_modality`` of the splits where it is another.
@@ -121,9 +127,13 @@ def scan(root: str | os.PathLike) -> list[str]:
                 if entry.name.startswith('.') or not entry.name.isprintable():
                     continue
                 path = f'{relative}{entry.name}'
-                if entry.is_dir():
+                try:
+                    is_folder, is_file = entry.is_dir(), entry.is_file()
+                except OSError:  # a link that leads to itself: found like a file, and then unreadable
+                    is_folder, is_file = False, True
+                if is_folder:
                     visit(entry.path, f'{path}/', depth + 1)
-                elif entry.is_file():
+                elif is_file:
                     found.append(path)
 
     visit(str(root), '', 0)
@@ -142,6 +152,49 @@ def common_folder(paths: Iterable[str]) -> str:
         return ''
     common = posixpath.commonpath(folders) if all(folders) else ''
     return f'{common}/' if common else ''
+
+
+def modality_of(path: str) -> str | None:
+    """Return ``visible`` or ``infrared`` if one of the folders of a path names it, the last one first."""
+    for folder in reversed(path.lower().split('/')[:-1]):
+        if folder in VISIBLE_FOLDERS:
+            return 'visible'
+        if folder in INFRARED_FOLDERS:
+            return 'infrared'
+    return None
+
+
+def split_of(path: str) -> str | None:
+    """Return the split that a file's name holds: ``train``, ``val``, ``test`` or none."""
+    name = posixpath.basename(path).lower()
+    return next((split for split in SPLITS if split in name), None)
+
+
+def read_list(path: Path, pattern: re.Pattern, wanted: str, must: bool) -> list[re.Match]:
+    """Read a list of frames, one a line.
+
+    Args:
+        path: File of text.
+        pattern: What a line holds, found anywhere in it.
+        wanted: What a line should name, for the message.
+        must: The file should be such a list; otherwise one whose first line is something else is empty.
+
+    Raises:
+        InputError: A line names no frame, or the file cannot be read.
+    """
+    if not must and path.is_file() and path.stat().st_size == 0:
+        return []
+    found: list[re.Match] = []
+    for number, line in enumerate(read_text(path, MAX_LIST_BYTES).split('\n'), 1):
+        entry = line.strip()
+        match = pattern.search(entry)
+        if entry and match is None:
+            if not must and not found:
+                return []
+            raise InputError(f'{path}: line {number} should name {wanted}, got {shorten(entry)}')
+        if match:
+            found.append(match)
+    return found
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

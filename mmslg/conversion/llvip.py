@@ -6,8 +6,9 @@ import posixpath
 import re
 from pathlib import Path
 
-from mmslg.conversion.base import DatasetReader, read_voc_boxes
+from mmslg.conversion.base import DatasetReader
 from mmslg.conversion.layout import Labels, Layout, Pair, is_image, scan
+from mmslg.conversion.voc import read_voc_boxes
 from mmslg.errors import InputError
 
 _IMAGE = re.compile(r'(?:^|.*/)(visible|infrared)/(train|test)/([^/]+)\.[^./]+', re.I)
@@ -17,8 +18,16 @@ class LlvipReader(DatasetReader):
     """Reads ``{visible,infrared}/{train,test}/*.jpg`` and ``Annotations/*.xml``."""
 
     name = 'llvip'
+    title = 'LLVIP: persons by night'
     classes = ('person',)
     aliases = {'pedestrian': 'person', 'people': 'person'}
+    sizes = ((1280, 1024),)
+    pairs = {'train': 12025, 'test': 3463}
+    versions = {
+        'corrected (2023-02-21)': {'test': {'person': 8302}},
+        'before the correction of 2023-02-21': {'test': {'person': 7931}},
+    }
+    usual_shift = (-1.4, 3.0)
 
     def recognise(self, root: Path) -> Layout:
         """Look at a folder; see the base class."""

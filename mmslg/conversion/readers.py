@@ -1,18 +1,24 @@
-"""The four datasets by name."""
+"""The datasets by name: every reader in this package."""
 
 from __future__ import annotations
 
-from mmslg.conversion.base import DatasetReader, Options
-from mmslg.conversion.dronevehicle import DroneVehicleReader
-from mmslg.conversion.flir import FlirReader
-from mmslg.conversion.kaist import KaistReader
-from mmslg.conversion.llvip import LlvipReader
+import importlib
+import pkgutil
 
-READERS: dict[str, type[DatasetReader]] = {
-    reader.name: reader for reader in (FlirReader, LlvipReader, KaistReader, DroneVehicleReader)
-}
+from mmslg import conversion
+from mmslg.conversion.base import DatasetReader
 
 
-def make_reader(name: str, options: Options | None = None) -> DatasetReader:
-    """Return the reader of a dataset: ``flir``, ``llvip``, ``kaist`` or ``dronevehicle``."""
-    return READERS[name](options)
+def find_readers() -> dict[str, type[DatasetReader]]:
+    """Return the readers that the modules of this package define, by name."""
+    readers = {}
+    for module in pkgutil.iter_modules(conversion.__path__, f'{conversion.__name__}.'):
+        for item in vars(importlib.import_module(module.name)).values():
+            if isinstance(item, type) and issubclass(item, DatasetReader) and item is not DatasetReader:
+                readers[item.name] = item
+    return dict(sorted(readers.items()))
+
+
+def make_reader(name: str, **options: object) -> DatasetReader:
+    """Return the reader of a dataset, such as ``flir``."""
+    return find_readers()[name](**options)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from xml.etree import ElementTree
 from xml.parsers import expat
 
+import numpy as np
+
+from mmslg.conversion import quads
+from mmslg.conversion.layout import Box, Labels
 from mmslg.errors import InputError
 from mmslg.utils.safe_text import number, read_bytes, shorten
 
@@ -75,6 +81,25 @@ def parse_voc(path: str | os.PathLike) -> VocFile:
         raise InputError(f'{path}: wanted a VOC <annotation>, got <{shorten(root.tag)}>')
     objects = tuple(_object(path, i, node) for i, node in enumerate(root.findall('object'), 1))
     return VocFile(objects, _size(path, root), (root.findtext('filename') or '').strip(), repaired)
+
+
+def read_voc_boxes(path: Path) -> Labels:
+    """Read upright boxes of a VOC file, in raw coordinates: nothing is subtracted."""
+    voc = parse_voc(path)
+    notes: Counter = Counter()
+    boxes = []
+    for item in voc.objects:
+        if item.shape == 'bndbox':
+            boxes.append(Box(item.name, item.points))
+        elif item.shape == 'polygon':
+            x, y, w, h = quads.enclosing(np.reshape(item.points, (4, 2)))
+            boxes.append(Box(item.name, (x, y, x + w, y + h)))
+            notes['polygons taken as their enclosing boxes'] += 1
+        else:
+            notes[f'dropped: {"a point" if item.shape == "point" else "an object"} without a box'] += 1
+    if voc.repaired:
+        notes['label files in another encoding than they claim'] += 1
+    return Labels(tuple(boxes), voc.size, notes)
 
 
 class _NotXmlError(Exception):

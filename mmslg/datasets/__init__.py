@@ -1,6 +1,1 @@
-"""Datasets of pairs and their transforms."""
-
-from mmslg.datasets.paired_coco import PairedCocoDataset
-from mmslg.datasets.transforms import LoadCaptionEmbedding, LoadInfrared, LoadVisible, PackPairedInputs
-
-__all__ = ['LoadCaptionEmbedding', 'LoadInfrared', 'LoadVisible', 'PackPairedInputs', 'PairedCocoDataset']
+"""Pairs as MMDetection's datasets; modules are imported when a config names what they hold."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import select
 import signal
 import sys
 import threading
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn, TextIO
@@ -111,3 +113,16 @@ def _on_sigterm(handler: object) -> object:
     if handler is None or threading.current_thread() is not threading.main_thread():
         return None
     return signal.signal(signal.SIGTERM, handler)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read ``WIDTHxHEIGHT`` in pixels, two whole numbers from 1 to 99999.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    found = re.fullmatch(r'([0-9]{1,5})x([0-9]{1,5})', text)
+    width, height = (int(side) for side in found.groups()) if found else (0, 0)
+    if not (width and height):
+        raise ArgumentTypeError(f'wanted WIDTHxHEIGHT in pixels such as 640x512, got {text!r}')
+    return width, height

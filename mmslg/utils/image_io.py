@@ -1,38 +1,156 @@
 """Reading the two images of a pair from files, with every failure named.
 
-OpenCV decodes a truncated JPEG without a word and paints the rest grey; here it is an error.
+OpenCV and libjpeg decode a damaged JPEG with a warning and paint what is missing; here that is an error.
+Pixels are taken as stored: an orientation in the EXIF data is ignored in both images, since boxes are
+annotated on stored pixels, and the two images of a pair must not be turned apart.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import stat
+import struct
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
+try:
+    import simplejpeg
+except ImportError:  # until the environment has it
+    simplejpeg = None
+
 from mmslg.errors import InputError
+from mmslg.utils.io import explain
+
+MAX_PIXELS = 2**28
+"""Largest image that is decoded, about 16000x16000; a header that promises more is not believed."""
 
 _JPEG_START = b'\xff\xd8'
 _JPEG_SCAN = b'\xff\xda'
 _JPEG_END = b'\xff\xd9'
+_PNG_START = b'\x89PNG\r\n\x1a\n'
+_HEAD = 65536
+_TAIL = 4096
 
 
-def _decode(path: str | os.PathLike, what: str, flags: int) -> np.ndarray:
+def _is_cut(data: bytes) -> bool:
+    """Tell whether a JPEG ends early.
+
+    Entropy-coded data never holds these markers, so an end must follow the last scan's start.
+    """
+    return data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN)
+
+
+def _header(data: bytes) -> tuple[int, int, str] | None:
+    """Read width, height and, of a JPEG, colour space from the start of a JPEG or PNG file.
+
+    None stands for another format, or a header that this cannot read.
+    """
+    if data.startswith(_JPEG_START):
+        if simplejpeg is None:
+            return None
+        try:
+            height, width, space, _ = simplejpeg.decode_jpeg_header(data)
+        except ValueError:
+            return None
+        return width, height, space
+    if data.startswith(_PNG_START) and len(data) >= 24:
+        return *struct.unpack('>II', data[16:24]), ''
+    return None
+
+
+def _read(path: str | os.PathLike, what: str) -> bytes:
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise InputError(f'{path}: not a regular file, wanted the {what} image of a pair')
         with open(path, 'rb') as file:
             data = file.read()
     except FileNotFoundError:
         raise InputError(f'{path}: no such file, wanted the {what} image of a pair') from None
+    except OSError as error:
+        raise InputError(explain(error, path) or f'{path}: {error}') from None
     if not data:
         raise InputError(f'{path}: the {what} image is empty (0 bytes); get the file again')
-    # Entropy-coded data never holds these markers, so an end must follow the last scan's start.
-    if data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
+    return data
+
+
+def _decode(path: str | os.PathLike, what: str, colour: bool) -> np.ndarray:
+    """Decode a file to BGR; if ``colour`` is not forced, grey stays grey and 16 bits stay 16."""
+    data = _read(path, what)
+    if _is_cut(data):
         raise InputError(f'{path}: the {what} JPEG is truncated ({len(data)} bytes); get the file again')
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    width, height, space = _header(data) or (0, 0, '')
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f'{path}: the {what} image claims {width}x{height} pixels, wanted at most {MAX_PIXELS}; get the '
+            'file again'
+        )
+    if space and space not in ('CMYK', 'YCCK'):
+        return _decode_jpeg(data, path, what, 'BGR' if colour or space != 'Gray' else 'GRAY')
+    flags = cv2.IMREAD_COLOR if colour else cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:  # a size beyond OpenCV's own limit, or a format's decoder fell over
+        image = None
     if image is None:
         raise InputError(f'{path}: the {what} image cannot be decoded ({len(data)} bytes)')
     return image
+
+
+def _decode_jpeg(data: bytes, path: str | os.PathLike, what: str, space: str) -> np.ndarray:
+    try:
+        image = simplejpeg.decode_jpeg(data, space)  # strict: a warning of libjpeg is an error
+    except ValueError as error:
+        raise InputError(f'{path}: the {what} JPEG is damaged ({error}); get the file again') from None
+    return image[..., 0] if space == 'GRAY' else image
+
+
+def probe_image(path: str | os.PathLike) -> tuple[tuple[int, int] | None, str]:
+    """Look at the header and the end of an image file; JPEG and PNG are not decoded.
+
+    Returns:
+        ``((width, height), '')`` of a file that looks whole, or ``(None, problem)`` with ``missing``,
+        ``empty``, ``truncated``, ``too large`` or ``unreadable``.
+    """
+    if not os.path.isfile(path):
+        return None, 'missing'
+    with open(path, 'rb') as file:
+        head = file.read(_HEAD)
+        length = file.seek(0, os.SEEK_END)
+        file.seek(max(0, length - _TAIL))
+        tail = file.read()
+        file.seek(0)
+        if not head:
+            return None, 'empty'
+        if head.startswith(_PNG_START):
+            whole, found = b'IEND' in tail, _header(head)
+        elif head.startswith(_JPEG_START):
+            whole, found = _JPEG_END in tail, _header(head)
+            if simplejpeg is None:
+                found = _size_by_decoding(head)
+            if not whole or found is None:  # bytes behind the end, or a long header
+                data = file.read()
+                whole, found = _JPEG_SCAN in data and not _is_cut(data), _header(data)
+                if simplejpeg is None:
+                    found = _size_by_decoding(data)
+        else:
+            whole, found = True, _size_by_decoding(file.read())
+    if not whole:
+        return None, 'truncated'
+    width, height = found[:2] if found else (0, 0)
+    if width * height > MAX_PIXELS:
+        return None, 'too large'
+    return ((width, height), '') if width * height else (None, 'unreadable')
+
+
+def _size_by_decoding(data: bytes) -> tuple[int, int] | None:
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    return None if image is None else image.shape[1::-1]
 
 
 def _cut(image: np.ndarray, crop: Sequence[int] | None, path: str | os.PathLike) -> np.ndarray:
@@ -58,9 +176,10 @@ def read_visible(path: str | os.PathLike, crop: Sequence[int] | None = None) -> 
         BGR image ``(H, W, 3)``, uint8.
 
     Raises:
-        InputError: The file is missing, empty, truncated, no image, or smaller than the crop.
+        InputError: The file is missing, empty, truncated, damaged, no image, of too many pixels, or smaller
+            than the crop.
     """
-    return _cut(_decode(path, 'visible', cv2.IMREAD_COLOR), crop, path)
+    return _cut(_decode(path, 'visible', colour=True), crop, path)
 
 
 def read_infrared(path: str | os.PathLike, crop: Sequence[int] | None = None) -> np.ndarray:
@@ -74,10 +193,10 @@ def read_infrared(path: str | os.PathLike, crop: Sequence[int] | None = None) ->
         Image ``(H, W)``, uint8 or uint16 as stored.
 
     Raises:
-        InputError: The file is missing, empty, truncated, no image, of another pixel type, or smaller
-            than the crop.
+        InputError: The file is missing, empty, truncated, damaged, no image, of too many pixels or of another
+            pixel type, or smaller than the crop.
     """
-    image = _decode(path, 'infrared', cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+    image = _decode(path, 'infrared', colour=False)
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     if image.dtype not in (np.uint8, np.uint16):
@@ -95,9 +214,24 @@ def to_8bit(infrared: np.ndarray, window: tuple[float, float] | None = None) -> 
 
     Returns:
         Image ``(H, W)``, uint8.
+
+    Raises:
+        InputError: ``window`` is not two numbers, the lower one first.
     """
+    if window is not None:
+        check_window(window)
     if infrared.dtype == np.uint8 and window is None:
         return infrared
     low, high = np.percentile(infrared, (0.1, 99.9)) if window is None else window
     scaled = (infrared.astype(np.float32) - low) * (255.0 / max(high - low, 1.0))
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+def check_window(window: object) -> None:
+    """Raise InputError unless ``window`` is (low, high), two finite numbers of which low is lower."""
+    numbers = list(window) if isinstance(window, (tuple, list)) else []
+    valid = len(numbers) == 2 and all(
+        isinstance(n, (int, float)) and not isinstance(n, bool) and math.isfinite(n) for n in numbers
+    )
+    if not valid or not numbers[0] < numbers[1]:
+        raise InputError(f'window={window!r}: wanted (low, high), raw counts of which low is lower, or None')

@@ -19,8 +19,11 @@ _NUMBER = re.compile(r'[+-]?(?:\d{1,12}(?:\.\d{0,12})?|\.\d{1,12})(?:[eE][+-]?\d
 
 
 def shorten(text: object, length: int = 40) -> str:
-    """Return a printable form of ``text`` of bounded length, for messages."""
-    shown = ascii(text if isinstance(text, str) else str(text)[: 4 * length])
+    """Return a printable form of any value, of bounded length, for messages; texts stand in quotes."""
+    try:
+        shown = ascii(text)
+    except RecursionError:
+        shown = f'a nested {type(text).__name__}'
     return shown if len(shown) <= length else shown[: length - 3] + '...'
 
 
@@ -60,6 +63,19 @@ def check_number(value: object, path: object, what: str, largest: float = MAX_CO
         shown = f'{value:g}' if isinstance(value, float) else 'a huge number'
         raise InputError(f'{path}: {what} is {shown}, wanted at most {largest:g} in magnitude')
     return int(value) if value == int(value) else value
+
+
+def finite(values: object, count: int) -> list[float] | None:
+    """Return ``count`` finite numbers, or None if ``values`` is anything else than a list of such."""
+    if not isinstance(values, (list, tuple)) or len(values) != count:
+        return None
+    if not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
+        return None
+    try:
+        numbers = [float(v) for v in values]
+    except OverflowError:  # a whole number of more than 308 digits
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
 
 
 def safe_name(name: object, path: object, what: str) -> str:

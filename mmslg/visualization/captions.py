@@ -5,24 +5,24 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from mmslg.captions.pairs import ImagePair
-from mmslg.captions.report import TIMES, UNCLEAR, shorten, top
-from mmslg.captions.schema import CaptionRecord, time_of_day
-from mmslg.utils.image_io import read_infrared, read_visible, to_8bit
-from mmslg.utils.io import atomic_path
+from mmslg.annotations import TIMES, ImagePair
+from mmslg.captions.generation import read_images
+from mmslg.captions.report import UNCLEAR, top
+from mmslg.captions.schema import CaptionRecord, one_line, time_of_day
+from mmslg.utils.image_io import to_8bit
+from mmslg.visualization.figures import figure_in
 from mmslg.visualization.pairs import add_lines, side_by_side
+from mmslg.visualization.palette import CURVES
 
 BARS = 8
 """Phrases of a component that get a bar of their own."""
 PAIR_WIDTH = 440
 """Width of each picture of a pair on the sheet, pixels."""
-_COLOURS = ('#0072B2', '#009E73', '#E69F00', '#D55E00')
 
 
 def draw_summary(summary: Mapping[str, Any], out: str | os.PathLike) -> None:
@@ -32,36 +32,27 @@ def draw_summary(summary: Mapping[str, Any], out: str | os.PathLike) -> None:
         summary: What :func:`mmslg.captions.report.summarise` returned.
         out: File to write.
     """
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-
     components = summary['components']
     compared = summary.get('annotated', {}).get('agreement') is not None
     reasons = Counter(failure['reason'] for failure in summary['failures'])
     rows = [top(component['phrases'], BARS) for component in components.values()]
     heights = [max(len(rows[i]), len(rows[i + 1])) + 2 for i in (0, 2)]
     heights += [6] if compared or reasons else []
-    figure = pyplot.figure(figsize=(13, 0.34 * sum(heights) + 0.9), layout='constrained')
-    grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
-    figure.suptitle(_headline(summary), fontsize=12)
-    for i, (name, component) in enumerate(components.items()):
-        axes = figure.add_subplot(grid[i // 2, i % 2])
-        longest = heights[i // 2] - 2
-        _draw_bars(axes, rows[i], summary['captions'], longest, _COLOURS[i])
-        axes.set_title(
-            f'{name}: {len(component["phrases"])} distinct', loc='left', fontsize=11, weight='bold'
-        )
-    if compared:
-        _draw_confusion(figure.add_subplot(grid[2, 0]), summary['annotated'])
-    if reasons:
-        axes = figure.add_subplot(grid[2, 1])
-        _draw_bars(axes, top(reasons, 3), reasons.total(), 4, '#999999')
-        axes.set_title(f'{reasons.total()} failures', loc='left', fontsize=11, weight='bold')
-    with atomic_path(Path(out)) as temporary:
-        figure.savefig(temporary, dpi=110)
-    pyplot.close(figure)
+    size = 13, 0.34 * sum(heights) + 0.9
+    with figure_in(out, dpi=110, figsize=size) as figure:
+        grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
+        figure.suptitle(_headline(summary), fontsize=12)
+        for i, (name, component) in enumerate(components.items()):
+            axes = figure.add_subplot(grid[i // 2, i % 2])
+            _draw_bars(axes, rows[i], summary['captions'], heights[i // 2] - 2, CURVES[i])
+            title = f'{name}: {len(component["phrases"])} distinct'
+            axes.set_title(title, loc='left', fontsize=11, weight='bold')
+        if compared:
+            _draw_confusion(figure.add_subplot(grid[2, 0]), summary['annotated'])
+        if reasons:
+            axes = figure.add_subplot(grid[2, 1])
+            _draw_bars(axes, top(reasons, 3), reasons.total(), 4, '#999999')
+            axes.set_title(f'{reasons.total()} failures', loc='left', fontsize=11, weight='bold')
 
 
 def _headline(summary: Mapping[str, Any]) -> str:
@@ -76,9 +67,8 @@ def _headline(summary: Mapping[str, Any]) -> str:
 def _draw_bars(axes: Any, rows: list[tuple[str, int]], total: int, longest: int, colour: str) -> None:
     shares = [100 * count / total for _, count in rows]
     axes.barh(range(len(rows)), shares, color=colour, height=0.7)
-    # Captions may hold a dollar sign, which would start a formula.
-    labels = [shorten(text, 40) for text, _ in rows]
-    axes.set_yticks(range(len(rows)), labels, fontsize=10, parse_math=False)
+    labels = [one_line(text, 40) for text, _ in rows]
+    axes.set_yticks(range(len(rows)), labels, fontsize=10)
     axes.set_ylim(longest - 0.4, -0.6)  # bars of the same thickness side by side
     axes.set_xlim(0, 118)
     axes.set_xticks([0, 25, 50, 75, 100], ['0', '25', '50', '75', '100 %'], fontsize=9)
@@ -106,13 +96,12 @@ def _draw_confusion(axes: Any, annotated: Mapping[str, Any]) -> None:
     axes.set_title(f'day or night: {agreement:.1f} % agree', loc='left', fontsize=11, weight='bold')
 
 
-def draw_pair(pair: ImagePair, record: CaptionRecord, time: str | None = None) -> np.ndarray:
+def draw_pair(pair: ImagePair, record: CaptionRecord) -> np.ndarray:
     """Draw a pair with its caption.
 
     Args:
-        pair: Files of the pair.
+        pair: The pair; a time of day that the caption does not say is pointed out.
         record: Its caption.
-        time: Annotated time of day; one that the caption does not say is pointed out.
 
     Returns:
         A page, BGR, uint8; all pages have the same width.
@@ -120,18 +109,17 @@ def draw_pair(pair: ImagePair, record: CaptionRecord, time: str | None = None) -
     Raises:
         InputError: An image cannot be read.
     """
-    visible = read_visible(pair.visible, pair.crop)
-    infrared = to_8bit(read_infrared(pair.infrared, pair.crop))
+    visible, infrared = read_images(pair)
     size = PAIR_WIDTH, max(round(visible.shape[0] * PAIR_WIDTH / visible.shape[1]), 1)
-    infrared = cv2.cvtColor(infrared, cv2.COLOR_GRAY2BGR)
+    infrared = cv2.cvtColor(to_8bit(infrared), cv2.COLOR_GRAY2BGR)
     page = side_by_side(
         *(cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (visible, infrared)), pair.key
     )
     caption = record.caption.to_dict()
     lines = [f'{name}: {text}' for name, text in caption.items()]
     said = time_of_day(record.caption) or UNCLEAR
-    if time is not None and said != time:
-        lines[0] += f'   <-- annotated {time}'
+    if pair.time is not None and said != pair.time:
+        lines[0] += f'   <-- annotated {pair.time}'
     return add_lines(page, lines)
 
 

@@ -1,6 +1,6 @@
-"""Drawing pairs: boxes with labels, both modalities side by side, contact sheets.
+"""The page of a pair: both modalities side by side with their boxes; contact sheets of pages.
 
-Everything works on BGR pictures ``(H, W, 3)`` in uint8 and returns new ones.
+Everything works on BGR pictures ``(H, W, 3)`` in uint8 and returns new ones; nothing here knows OpenMMLab.
 """
 
 from __future__ import annotations
@@ -12,62 +12,27 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmslg.errors import InputError
 from mmslg.utils.io import atomic_path
-
-# The palette of Okabe and Ito, told apart with every kind of colour vision; as (B, G, R).
-PALETTE = (
-    (0, 159, 230),
-    (233, 180, 86),
-    (115, 158, 0),
-    (167, 121, 204),
-    (66, 228, 240),
-    (0, 94, 213),
-    (178, 114, 0),
+from mmslg.visualization.boxes import (
+    INK,
+    MUTED,
+    WHITE,
+    Boxes,
+    draw_boxes,
+    shorten,
+    text_width,
+    write_text,
 )
-PAPER = (255, 255, 255)
-INK = (40, 40, 40)
-MUTED = (130, 130, 130)
+from mmslg.visualization.palette import class_colour
+
 SMALL = 480
 """A picture whose longer side has fewer pixels is doubled, so that labels are readable."""
 
 PAIR_ORIGIN = (10, 50)
 """Where the visible picture lies on a page of :func:`side_by_side`, as (x, y)."""
 
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GAP = 10
-_DASH = 6
-
-
-def class_colour(label: int) -> tuple[int, int, int]:
-    """Return the colour (B, G, R) of a class; the palette repeats after seven."""
-    return PALETTE[label % len(PALETTE)]
-
-
-def to_polygons(boxes: np.ndarray) -> np.ndarray:
-    """Turn boxes of any kind into their corners.
-
-    Args:
-        boxes: ``(N, 4)`` as (x1, y1, x2, y2), ``(N, 5)`` as (centre x, centre y, width, height, radians
-            clockwise), or ``(N, 8)`` as four corners, in pixels.
-
-    Returns:
-        Corners ``(N, 4, 2)`` as (x, y).
-
-    Raises:
-        ValueError: The boxes have another width.
-    """
-    boxes = np.asarray(boxes, np.float64)
-    if boxes.ndim == 2 and boxes.shape[1] == 8:
-        return boxes.reshape(-1, 4, 2)
-    if boxes.ndim == 2 and boxes.shape[1] == 4:
-        return boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
-    if boxes.ndim == 2 and boxes.shape[1] == 5:
-        cos, sin = np.cos(boxes[:, 4]), np.sin(boxes[:, 4])
-        along = np.stack([cos, sin], 1) * boxes[:, 2:3] / 2
-        across = np.stack([-sin, cos], 1) * boxes[:, 3:4] / 2
-        corners = [-along - across, along - across, along + across, across - along]
-        return boxes[:, None, :2] + np.stack(corners, 1)
-    raise ValueError(f'wanted boxes (N, 4), (N, 5) or (N, 8), got {boxes.shape}')
 
 
 def enlarge(picture: np.ndarray) -> tuple[np.ndarray, int]:
@@ -77,76 +42,43 @@ def enlarge(picture: np.ndarray) -> tuple[np.ndarray, int]:
     return cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), 2
 
 
-def draw_boxes(
-    picture: np.ndarray,
-    polygons: np.ndarray,
-    colours: Sequence[tuple[int, int, int]],
-    texts: Sequence[str] | None = None,
-    dashed: bool = False,
-    thickness: int = 2,
+def draw_pair_boxes(
+    visible: np.ndarray,
+    infrared: np.ndarray,
+    classes: Sequence[str],
+    title: str,
+    truth: Boxes | None = None,
+    found: Boxes | None = None,
 ) -> np.ndarray:
-    """Draw boxes and, where there is room, their labels.
+    """Draw the page of a pair: both pictures with their boxes, a title above, the classes below.
 
-    A label goes above its box, or below, or inside; one that would cover another label is left out.
+    Predictions have the colours of their classes; annotated boxes are dashed in white beside them, and have
+    the colours of their classes where there are no predictions to be drawn.
 
     Args:
-        picture: Picture ``(H, W, 3)``.
-        polygons: Corners ``(N, 4, 2)`` in its pixels.
-        colours: Colour of each box.
-        texts: Label of each box; None draws none.
-        dashed: Dash the outline, on a dark line.
-        thickness: Width of the outline in pixels.
+        visible: Picture ``(H, W, 3)``; small ones are doubled.
+        infrared: Picture of the same size.
+        classes: Class names.
+        title: Line above both.
+        truth: Annotated boxes, in pixels of the pictures; None draws none.
+        found: Predicted ones.
     """
-    picture = picture.copy()
-    corners = np.rint(polygons).astype(int)
-    for polygon, colour in zip(corners, colours):
-        if dashed:
-            _dashed_outline(picture, polygon, colour, thickness)
-        else:
-            cv2.polylines(picture, [polygon], True, colour, thickness)
-    taken: list[tuple[int, int, int, int]] = []
-    for polygon, colour, text in zip(corners, colours, texts or ()):
-        _label(picture, polygon, colour, text, taken)
-    return picture
-
-
-def _dashed_outline(picture: np.ndarray, polygon: np.ndarray, colour: tuple, thickness: int) -> None:
-    # Dashes on a dark line: to be seen on any ground.
-    cv2.polylines(picture, [polygon], True, INK, thickness)
-    for start, stop in zip(polygon, np.roll(polygon, -1, 0)):
-        length = float(np.hypot(*(stop - start)))
-        direction = (stop - start) / max(length, 1e-9)
-        for begin in np.arange(0, length, 2 * _DASH):
-            ends = [start + direction * at for at in (begin, min(begin + _DASH - 1, length))]
-            cv2.line(picture, *(tuple(int(v) for v in np.rint(end)) for end in ends), colour, thickness)
-
-
-def _label(picture: np.ndarray, polygon: np.ndarray, colour: tuple, text: str, taken: list[tuple]) -> None:
-    height, width = picture.shape[:2]
-    (text_width, text_height), _ = cv2.getTextSize(text, _FONT, 0.42, 1)
-    box_width, box_height = text_width + 6, text_height + 7
-    (left, top), (right, bottom) = polygon.min(0), polygon.max(0)
-    places = [
-        (left, top - box_height),
-        (left, bottom + 1),
-        (left, top + 1),
-        (right - box_width, top - box_height),
-    ]
-    for x, y in places:
-        x = int(min(max(x, 0), max(width - box_width, 0)))
-        if y < 0 or y + box_height > height:
-            continue
-        spot = (x, int(y), x + box_width, int(y) + box_height)
-        if any(_overlap(spot, other) for other in taken):
-            continue
-        taken.append(spot)
-        cv2.rectangle(picture, spot[:2], (spot[2] - 1, spot[3] - 1), colour, -1)
-        cv2.putText(picture, text, (x + 3, spot[3] - 4), _FONT, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
-        return
-
-
-def _overlap(first: tuple, second: tuple) -> bool:
-    return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]
+    (visible, factor), (infrared, _) = enlarge(visible), enlarge(infrared)
+    pictures, dashed = [visible, infrared], ''
+    if truth and found:
+        dashed = 'ground truth'
+        corners, whites = truth.polygons * factor, [WHITE] * len(truth.labels)
+        pictures = [draw_boxes(picture, corners, whites, dashed=True, thickness=1) for picture in pictures]
+    shown = found or truth
+    if shown:
+        order = np.arange(len(shown.labels)) if shown.scores is None else np.argsort(-shown.scores)
+        labels = shown.labels[order]  # those of the surest boxes find room first
+        texts = [classes[label] for label in labels]
+        if shown.scores is not None:
+            texts = [f'{text} {score:.2f}' for text, score in zip(texts, shown.scores[order])]
+        corners, colours = shown.polygons[order] * factor, [class_colour(label) for label in labels]
+        pictures = [draw_boxes(picture, corners, colours, texts) for picture in pictures]
+    return add_legend(side_by_side(*pictures, title), classes, dashed)
 
 
 def side_by_side(visible: np.ndarray, infrared: np.ndarray, title: str = '') -> np.ndarray:
@@ -161,41 +93,40 @@ def side_by_side(visible: np.ndarray, infrared: np.ndarray, title: str = '') -> 
     """
     height, width = visible.shape[:2]
     left, top = PAIR_ORIGIN
-    page = np.full((top + height + _GAP, 2 * left + 2 * width + _GAP, 3), PAPER, np.uint8)
-    page[top : top + height, left : left + width] = visible
+    page = np.full((top + height + _GAP, 2 * left + 2 * width + _GAP, 3), WHITE, np.uint8)
     second = left + width + _GAP
-    page[top : top + height, second : second + width] = infrared
     write_text(page, shorten(title, page.shape[1] - 2 * left, 0.52), (left, 20), INK, 0.52)
-    write_text(page, 'visible', (left, 42), MUTED, 0.48)
-    write_text(page, 'infrared', (second, 42), MUTED, 0.48)
+    for x, picture, name in ((left, visible, 'visible'), (second, infrared, 'infrared')):
+        page[top : top + height, x : x + width] = picture
+        write_text(page, name, (x, 42), MUTED, 0.48)
     return page
 
 
 def add_lines(page: np.ndarray, lines: Sequence[str]) -> np.ndarray:
     """Add lines of text below a page."""
-    foot = np.full((20 * len(lines) + (_GAP if lines else 0), page.shape[1], 3), PAPER, np.uint8)
+    foot = np.full((20 * len(lines) + (_GAP if lines else 0), page.shape[1], 3), WHITE, np.uint8)
     for i, line in enumerate(lines):
         write_text(foot, shorten(line, page.shape[1] - 2 * _GAP, 0.46), (_GAP, 20 * i + 14), INK, 0.46)
     return np.vstack([page, foot])
 
 
-def add_legend(page: np.ndarray, names: Sequence[str], dashed_white: str = '') -> np.ndarray:
+def add_legend(page: np.ndarray, names: Sequence[str], dashed: str = '') -> np.ndarray:
     """Add the colour of each class below a page, and what a dashed white outline means."""
-    foot = np.full((30, page.shape[1], 3), PAPER, np.uint8)
+    entries = [(16, text_width(name, 0.46) + 42, name) for name in names]
+    if dashed:
+        entries.append((34, 0, dashed))
+    foot = np.full((30, page.shape[1], 3), WHITE, np.uint8)
     x = _GAP
-    for label, name in enumerate(names):
-        width = 24 + _text_width(name, 0.46) + 18
+    for label, (swatch, width, name) in enumerate(entries):
         if x + width > page.shape[1]:
             page, x = np.vstack([page, foot]), _GAP
-            foot = np.full_like(foot, PAPER[0])
-        cv2.rectangle(foot, (x, 5), (x + 16, 17), class_colour(label), -1)
-        write_text(foot, name, (x + 24, 16), INK, 0.46)
+            foot = np.full_like(foot, WHITE[0])
+        foot[5:18, x : x + swatch] = class_colour(label) if label < len(names) else MUTED
+        if label == len(names):
+            corners = np.array([[[x + 4, 7], [x + 29, 7], [x + 29, 15], [x + 4, 15]]])
+            foot = draw_boxes(foot, corners, [WHITE], dashed=True, thickness=1)
+        write_text(foot, name, (x + swatch + 8, 16), INK, 0.46)
         x += width
-    if dashed_white:
-        cv2.rectangle(foot, (x, 3), (x + 34, 19), MUTED, -1)
-        corners = np.array([[x + 4, 6], [x + 30, 6], [x + 30, 16], [x + 4, 16]])
-        _dashed_outline(foot, corners, PAPER, 1)
-        write_text(foot, dashed_white, (x + 42, 16), INK, 0.46)
     return np.vstack([page, foot])
 
 
@@ -217,35 +148,22 @@ def contact_sheet(pages: Sequence[np.ndarray], columns: int = 2, width: int = 96
     rows = []
     for start in range(0, len(tiles), columns):
         group = tiles[start : start + columns]
-        row = np.full((max(tile.shape[0] for tile in group), cell * columns, 3), PAPER, np.uint8)
+        row = np.full((max(tile.shape[0] for tile in group), cell * columns, 3), WHITE, np.uint8)
         for i, tile in enumerate(group):
             row[: tile.shape[0], i * cell : i * cell + tile.shape[1]] = tile
         rows.append(row)
     return np.vstack(rows)
 
 
-def write_text(picture: np.ndarray, text: str, spot: tuple[int, int], colour: tuple, size: float) -> None:
-    """Write a line into ``picture``; ``spot`` is its left end on the base line."""
-    cv2.putText(picture, text, spot, _FONT, size, colour, 1, cv2.LINE_AA)
-
-
-def shorten(text: str, width: int, size: float) -> str:
-    """Cut a line that is wider than ``width`` pixels, and show that by dots."""
-    # The font knows ASCII alone.
-    text = text.encode('ascii', 'replace').decode()
-    if _text_width(text, size) <= width:
-        return text
-    while text and _text_width(f'{text}...', size) > width:
-        text = text[:-1]
-    return f'{text}...'
-
-
-def _text_width(text: str, size: float) -> int:
-    return cv2.getTextSize(text, _FONT, size, 1)[0][0]
-
-
 def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
-    """Write a PNG, whole or not at all."""
-    _, encoded = cv2.imencode('.png', picture)
+    """Write a PNG or JPEG, whole or not at all.
+
+    Raises:
+        InputError: The name ends in neither .png nor .jpg.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in ('.png', '.jpg'):
+        raise InputError(f'{path}: wanted the name of a picture, which ends in .png or .jpg')
+    _, encoded = cv2.imencode(suffix, picture)
     with atomic_path(Path(path)) as temporary:
         temporary.write_bytes(encoded.tobytes())

@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from captions.annotated import pairs_of, write_annotations
 
 from mmslg.captions.captioners.base import Captioner, CaptionFailure
-from mmslg.captions.generation import generate_captions, shard_from_environment
-from mmslg.captions.pairs import read_pairs
+from mmslg.captions.generation import generate_captions
 from mmslg.captions.schema import StructuredCaption, read_captions
 from mmslg.errors import InputError
 
@@ -45,50 +45,11 @@ def many(tmp_path):
         for folder in ('visible', 'infrared'):
             (tmp_path / folder).mkdir(exist_ok=True)
             cv2.imwrite(str(tmp_path / folder / image['file_name']), np.full((8, 8, 3), i, np.uint8))
-    (tmp_path / 'many.json').write_text(json.dumps({'images': images}))
-    return read_pairs([tmp_path / 'many.json'])
+    return pairs_of(write_annotations(tmp_path / 'many.json', images, (8, 8)))
 
 
 def files_beside(out):
     return sorted(path.name for path in out.parent.iterdir() if path.name.startswith(out.name))
-
-
-def test_shards_are_merged_by_whichever_ends_last(many, tmp_path):
-    out, plain = tmp_path / 'captions.jsonl', tmp_path / 'plain.jsonl'
-    generate_captions(many, NamingCaptioner(failing=[4]), 'naming', plain)
-    captioners = {rank: NamingCaptioner(failing=[4], batch_size=2) for rank in (1, 0, 2)}
-    results = [
-        generate_captions(many, captioner, 'naming', out, rank=rank, world=3)
-        for rank, captioner in captioners.items()
-    ]
-    assert [result.whole for result in results] == [False, False, True]
-    assert [captioner.seen for captioner in captioners.values()] == [[1, 4, 7, 10], [0, 3, 6, 9], [2, 5, 8]]
-    assert out.read_bytes() == plain.read_bytes() and len(results[-1].records) == 10
-    assert files_beside(out) == ['captions.jsonl', 'captions.jsonl.failed.jsonl']
-
-
-@pytest.mark.parametrize('worlds', [(3, 2), (2, 5), (4, 1), (1, 3), (2, 2)])
-def test_interrupted_shards_go_on_in_another_number_of_processes(many, tmp_path, worlds):
-    out, seen = tmp_path / 'captions.jsonl', []
-    for rank in range(worlds[0]):
-        captioner = NamingCaptioner(num=1)
-        with pytest.raises(InputError, match='interrupted'):
-            generate_captions(many, captioner, 'naming', out, rank=rank, world=worlds[0])
-        seen += captioner.seen
-    journal = tmp_path / f'captions.jsonl.partial-0-of-{worlds[0]}'
-    with (journal if worlds[0] > 1 else tmp_path / 'captions.jsonl.partial').open('ab') as file:
-        file.write(b'{"file_name": "0')
-    results = []
-    for rank in range(worlds[1]):
-        captioner = NamingCaptioner()
-        results.append(generate_captions(many, captioner, 'naming', out, True, rank=rank, world=worlds[1]))
-        seen += captioner.seen
-    assert sorted(seen) == list(range(11))
-    assert [result.whole for result in results] == [False] * (worlds[1] - 1) + [True]
-    assert [record.caption.objects for record in read_captions(out).values()] == [
-        f'{i} vehicles' for i in range(11)
-    ]
-    assert files_beside(out) == ['captions.jsonl']
 
 
 def test_failures_are_listed_and_tried_again_by_resume(many, tmp_path):
@@ -114,22 +75,46 @@ def test_failures_are_listed_and_tried_again_by_resume(many, tmp_path):
     assert files_beside(out) == ['captions.jsonl']
 
 
-def test_failure_of_an_earlier_process_does_not_outlive_success(many, tmp_path):
-    out = tmp_path / 'captions.jsonl'
-    generate_captions(many, NamingCaptioner(failing=[3]), 'naming', out, rank=1, world=2)
-    result = generate_captions(many, NamingCaptioner(), 'naming', out, resume=True)
-    assert len(result.records) == 11 and not result.failures
-    assert files_beside(out) == ['captions.jsonl']
+def test_failures_are_in_order_and_yield_to_captions(many, tmp_path):
+    out, failed = tmp_path / 'captions.jsonl', tmp_path / 'captions.jsonl.failed.jsonl'
+    with pytest.raises(InputError, match='interrupted'):
+        generate_captions(many, NamingCaptioner(num=4, failing=[2, 3]), 'naming', out)
+    result = generate_captions(many, NamingCaptioner(failing=[7, 3]), 'naming', out, resume=True, workers=4)
+    assert [failure.file_name for failure in result.failures] == ['03.png', '07.png']
+    listed = [json.loads(line)['file_name'] for line in failed.read_text().splitlines()]
+    assert listed == ['03.png', '07.png']
+    assert list(read_captions(out)) == [pair.key for pair in many if pair.key not in listed]
 
 
-def test_unfinished_run_is_not_overwritten(many, tmp_path):
-    out = tmp_path / 'captions.jsonl'
+def test_captions_of_an_unfinished_run_are_not_overwritten(many, tmp_path):
+    out, journal = tmp_path / 'captions.jsonl', tmp_path / 'captions.jsonl.partial'
     with pytest.raises(InputError, match='interrupted'):
         generate_captions(many, NamingCaptioner(num=2), 'naming', out)
-    for world in (1, 2):
-        with pytest.raises(InputError, match=r'partial: .* unfinished run; go on with --resume, or delete'):
-            generate_captions(many, NamingCaptioner(), 'naming', out, world=world)
-    assert files_beside(out) == ['captions.jsonl.partial', 'captions.jsonl.partial.lock']
+    before = journal.read_bytes()
+    with pytest.raises(InputError, match=r'partial: .* unfinished run; go on .* --resume, or choose another'):
+        generate_captions(many, NamingCaptioner(), 'naming', out)
+    assert files_beside(out) == ['captions.jsonl.partial'] and journal.read_bytes() == before
+
+
+@pytest.mark.parametrize('name', ['naming', 'other'])
+def test_finished_captions_are_not_overwritten(many, tmp_path, name):
+    out = tmp_path / 'captions.jsonl'
+    generate_captions(many, NamingCaptioner(), 'naming', out)
+    before, captioner = out.read_bytes(), NamingCaptioner()
+    message = r'captions\.jsonl: holds 11 captions by naming 1; go on .* --resume, or choose another --out$'
+    with pytest.raises(InputError, match=message):
+        generate_captions(many, captioner, name, out)
+    assert out.read_bytes() == before and not captioner.seen and files_beside(out) == ['captions.jsonl']
+
+
+def test_a_file_that_is_no_captions_file_is_not_overwritten(many, tmp_path):
+    out = tmp_path / 'visible' / '00.png'
+    before = out.read_bytes()
+    for resume in (False, True):
+        with pytest.raises(InputError, match=r'00\.png.*(is no captions file|line 1: not)') as caught:
+            generate_captions(many, NamingCaptioner(), 'naming', out, resume)
+        assert '\n' not in str(caught.value)
+    assert out.read_bytes() == before and files_beside(out) == ['00.png']
 
 
 def test_nothing_stays_of_a_run_that_did_nothing(many, tmp_path):
@@ -139,31 +124,68 @@ def test_nothing_stays_of_a_run_that_did_nothing(many, tmp_path):
     assert files_beside(out) == []
 
 
-def test_two_runs_do_not_share_a_journal(many, tmp_path, monkeypatch):
-    monkeypatch.setattr('mmslg.captions.journal.LOCK_PATIENCE', 0.2)
+def test_two_runs_do_not_share_a_journal(many, tmp_path):
     out = tmp_path / 'captions.jsonl'
 
     def second(done, total):
-        if done == 3:
-            with pytest.raises(InputError, match=r'partial: another process is writing it'):
+        if done in (0, 3):
+            with pytest.raises(InputError, match=r'partial: another run is writing it'):
                 generate_captions(many, NamingCaptioner(), 'naming', out, resume=True)
 
     assert len(generate_captions(many, NamingCaptioner(), 'naming', out, progress=second).records) == 11
 
 
-def test_process_that_ends_leaves_the_journal_of_one_at_work(many, tmp_path):
-    out, results = tmp_path / 'captions.jsonl', []
+def test_a_broken_line_of_the_journal_is_named_and_nothing_is_thrown_away(many, tmp_path):
+    out, journal = tmp_path / 'captions.jsonl', tmp_path / 'captions.jsonl.partial'
+    with pytest.raises(InputError, match='interrupted'):
+        generate_captions(many, NamingCaptioner(num=3), 'naming', out)
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b''.join([lines[0], lines[1][:20] + b'\n', lines[2]]))
+    with pytest.raises(InputError, match=r'partial, line 2: not valid JSON .*; mend the line or remove it$'):
+        generate_captions(many, NamingCaptioner(), 'naming', out, resume=True)
+    journal.write_bytes(lines[0] + lines[2])
+    captioner = NamingCaptioner()
+    generate_captions(many, captioner, 'naming', out, resume=True)
+    assert captioner.seen == [1, *range(3, 11)] and len(read_captions(out)) == 11
 
-    def other_ends(done, total):
-        if done == total:  # everything is on disk, but this process has not let go of it
-            captioner = NamingCaptioner()
-            results.append(generate_captions(many, captioner, 'naming', out, rank=1, world=2).whole)
 
-    results.append(
-        generate_captions(many, NamingCaptioner(), 'naming', out, False, 1, other_ends, 0, 2).whole
-    )
-    assert results == [False, True]
-    assert len(read_captions(out)) == 11 and files_beside(out) == ['captions.jsonl']
+@pytest.mark.parametrize('cut', range(1, 12))
+def test_a_journal_cut_at_any_byte_of_a_line_goes_on(many, tmp_path, cut):
+    whole, out = tmp_path / 'whole.jsonl', tmp_path / 'captions.jsonl'
+    generate_captions(many, NamingCaptioner(failing=[2]), 'naming', whole)
+    with pytest.raises(InputError, match='interrupted'):
+        generate_captions(many, NamingCaptioner(num=4, failing=[2]), 'naming', out)
+    journal = tmp_path / 'captions.jsonl.partial'
+    content = journal.read_bytes()
+    journal.write_bytes(content[: len(content) * cut // 12])
+    generate_captions(many, NamingCaptioner(failing=[2]), 'naming', out, resume=True)
+    assert out.read_bytes() == whole.read_bytes()
+    assert files_beside(out) == ['captions.jsonl', 'captions.jsonl.failed.jsonl']
+
+
+def test_a_first_line_torn_is_no_caption(many, tmp_path):
+    out = tmp_path / 'captions.jsonl'
+    (tmp_path / 'captions.jsonl.partial').write_bytes(b'{"file_name": "0')
+    assert len(generate_captions(many, NamingCaptioner(), 'naming', out).records) == 11
+
+
+def test_a_full_disk_keeps_whole_lines_only(many, full_disk):
+    out = full_disk / 'captions.jsonl'
+    with pytest.raises(InputError, match=r'partial: the disk is full'):
+        generate_captions(many, NamingCaptioner(), 'naming', out)
+    assert files_beside(out) == []
+    (full_disk / 'filler').unlink()
+    assert len(generate_captions(many, NamingCaptioner(), 'naming', out).records) == 11
+
+
+def test_pairs_of_two_sizes_are_named(many, tmp_path):
+    cv2.imwrite(str(tmp_path / 'infrared' / '05.png'), np.zeros((8, 9), np.uint8))
+    message = r'^05\.png: the visible image is 8x8 pixels, the infrared one 9x8; register and resize'
+    with pytest.raises(InputError, match=message):
+        generate_captions(many, NamingCaptioner(), 'naming', tmp_path / 'captions.jsonl')
+    cv2.imwrite(str(tmp_path / 'visible' / '05.png'), np.zeros((8, 9, 3), np.uint8))
+    with pytest.raises(InputError, match=r'^05\.png: the images are 9x8 pixels, the annotations say 8x8'):
+        generate_captions(many, NamingCaptioner(), 'naming', tmp_path / 'captions.jsonl', resume=True)
 
 
 MODULE = """
@@ -225,17 +247,25 @@ def test_options_that_do_not_fit_end_with_one_line(many, tmp_path, monkeypatch, 
     assert caught.value.code == 1 and len(errors.splitlines()) == 1 and message in errors
 
 
-@pytest.mark.parametrize(('rank', 'world'), [('2', '2'), ('-1', '2'), ('a', '2'), ('0', 'b')])
-def test_bad_rank_is_refused(many, tmp_path, monkeypatch, rank, world):
-    monkeypatch.setenv('RANK', rank)
-    monkeypatch.setenv('WORLD_SIZE', world)
-    with pytest.raises(InputError, match='RANK'):
-        rank, world = shard_from_environment()
-        generate_captions(many, NamingCaptioner(), 'naming', tmp_path / 'c.jsonl', rank=rank, world=world)
+def test_the_package_needs_neither_torch_nor_openmmlab():
+    code = (
+        'import sys; sys.modules.update(torch=None, mmengine=None, mmcv=None, mmdet=None);'
+        'import mmslg.captions.generation, mmslg.captions.report, mmslg.captions.variants'
+    )
+    made = subprocess.run(
+        [sys.executable, '-c', code],
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert made.returncode == 0, made.stderr
 
 
 def test_photometric_needs_no_heavy_package():
-    code = 'import sys, mmslg.captions; print([n for n in ("transformers", "openai") if n in sys.modules])'
+    code = (
+        'import sys, mmslg.captions.captioners.photometric;'
+        'print([n for n in ("transformers", "openai") if n in sys.modules])'
+    )
     made = subprocess.run(
         [sys.executable, '-c', code],
         env={**os.environ, 'PYTHONPATH': str(ROOT)},

@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip('openai')
 
+from captions.annotated import pairs_of, write_annotations
 from captions.faulty_server import STEP, caption_of, serving
 
 from mmslg.captions.captioners import server as openai_api
@@ -19,7 +20,6 @@ from mmslg.captions.captioners.base import CaptionFailure
 from mmslg.captions.captioners.prompt import PROMPT, PROMPT_ID
 from mmslg.captions.captioners.server import OpenAICaptioner
 from mmslg.captions.generation import generate_captions
-from mmslg.captions.pairs import read_pairs
 from mmslg.captions.schema import read_captions
 from mmslg.errors import InputError
 
@@ -39,8 +39,7 @@ def make_pairs(folder, num):
         ):
             (folder / name).mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(folder / name / image['file_name']), array)
-    (folder / 'train.json').write_text(json.dumps(dict(images=images)))
-    return read_pairs([folder / 'train.json'])
+    return pairs_of(write_annotations(folder / 'train.json', images))
 
 
 def captioner_of(server, **options):
@@ -65,7 +64,7 @@ def test_no_fault_that_passes_loses_or_changes_a_caption(tmp_path):
     with serving(script) as server:
         pairs = make_pairs(tmp_path, len(script) + 2)
         result = generate_captions(pairs, captioner_of(server), 'openai', out, workers=18)
-    assert result.whole and not result.failures and failures_of(out) == {}
+    assert len(result.records) == len(pairs) and not result.failures and failures_of(out) == {}
     assert {name: record.caption for name, record in read_captions(out).items()} == {
         f'{i:02d}.png': caption_of(i) for i in range(len(pairs))
     }
@@ -200,7 +199,7 @@ def transformers_serve(trained_qwen, tmp_path):
 def test_real_server_with_the_tiny_model(transformers_serve, trained_qwen, tmp_path):
     from captions import tiny_qwen
 
-    out, pairs = tmp_path / 'captions.jsonl', read_pairs([tiny_qwen.write_pairs(tmp_path, 6)])
+    out, pairs = tmp_path / 'captions.jsonl', pairs_of(tiny_qwen.write_pairs(tmp_path, 6))
     captioner = OpenAICaptioner(str(trained_qwen), transformers_serve, retries=1)
     generate_captions(pairs, captioner, 'openai', out, workers=3)
     assert {name: record.caption for name, record in read_captions(out).items()} == tiny_qwen.wanted(6)

@@ -6,9 +6,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from captions.annotated import pairs_of, write_annotations
 
-from mmslg.captions.report import compare, format_summary, read_failures, read_times, shorten, summarise, top
-from mmslg.captions.schema import CaptionRecord, StructuredCaption, write_captions
+from mmslg.captions.journal import FailedPair, read_failures
+from mmslg.captions.report import compare, format_summary, summarise, top
+from mmslg.captions.schema import CaptionRecord, StructuredCaption, one_line, write_captions
 from mmslg.errors import InputError
 from mmslg.visualization.captions import choose_pairs, draw_summary
 
@@ -38,7 +40,7 @@ def test_confusion_by_hand():
 
 
 def test_summary_by_hand():
-    summary = summarise(RECORDS, TIMES, [{'file_name': 'x.png', 'reason': 'no JSON'}])
+    summary = summarise(RECORDS, TIMES, [FailedPair('x.png', 'no JSON')])
     assert summary['captions'] == 6 and summary['captioners'] == {'qwen 7b': 6}
     assert summary['components']['environment']['phrases'] == {
         'clear daylight': 3,
@@ -48,11 +50,12 @@ def test_summary_by_hand():
     assert summary['components']['objects']['outside_vocabulary'] == 2
     assert summary['duplicates']['distinct'] == 3
     assert summary['duplicates']['most_frequent'][0] == {'caption': DAY.to_dict(), 'pairs': 3}
+    assert summary['failures'] == [{'file_name': 'x.png', 'reason': 'no JSON'}]
     json.dumps(summary)
 
 
 def test_table():
-    table = format_summary(summarise(RECORDS, TIMES, [{'file_name': 'x.png', 'reason': 'no\x1b[2J JSON'}]))
+    table = format_summary(summarise(RECORDS, TIMES, [FailedPair('x.png', 'no\x1b[2J JSON')]))
     for line in (
         '6 captions by qwen 7b; 3 of them distinct, the most frequent one 3 times',
         'objects: 2 distinct, 2 outside the vocabulary',
@@ -71,21 +74,19 @@ def test_table():
 def test_many_and_long_phrases_are_folded():
     rows = top({f'phrase {i}': 20 - i for i in range(15)}, 12)
     assert rows[0] == ('phrase 0', 20) and rows[-1] == ('(3 others)', 8 + 7 + 6) and len(rows) == 13
-    assert len(shorten('word ' * 40)) == 60 and shorten('a\tb\x07') == 'a b'
+    assert len(one_line('word ' * 40)) == 60 and one_line('a\tb\x07') == 'a b'
 
 
 def test_times_of_annotations(tmp_path):
-    path = tmp_path / 'a.json'
-    path.write_text(
-        json.dumps({'images': [{'file_name': 'a\\b.png', 'time': 'night'}, {'file_name': 'c.png'}]})
-    )
-    assert read_times([path]) == {'a/b.png': 'night', 'c.png': None}
-    path.write_text(json.dumps({'images': [{'file_name': 'c.png', 'time': 'noon'}]}))
-    with pytest.raises(InputError, match=r"c\.png: time='noon' should be day or night"):
-        read_times([path])
+    images = [{'file_name': 'a\\b.png', 'time': 'night'}, {'file_name': 'c.png'}]
+    path = write_annotations(tmp_path / 'a.json', images)
+    assert {pair.key: pair.time for pair in pairs_of(path)} == {'a/b.png': 'night', 'c.png': None}
+    write_annotations(path, [{'file_name': 'c.png', 'time': 'noon'}])
+    with pytest.raises(InputError, match=r"the time of image c\.png should be day, night, .* got 'noon'"):
+        pairs_of(path)
     path.write_text('[]')
-    with pytest.raises(InputError, match="wanted COCO-form annotations with a list 'images'"):
-        read_times([path])
+    with pytest.raises(InputError, match='wanted COCO form with the lists images'):
+        pairs_of(path)
 
 
 def test_failures_beside_the_captions(tmp_path):
@@ -94,13 +95,13 @@ def test_failures_beside_the_captions(tmp_path):
     failed = tmp_path / 'captions.jsonl.failed.jsonl'
     failed.write_text(
         '{"file_name": "a.png", "failure": "no answer", "answer": ""}\n\n'
-        '{"file_name": "b.png", "reason": "no JSON"}\n'
+        '{"file_name": "b\\\\c.png", "failure": "no JSON", "captioner": "qwen", "version": "7b"}'
     )
     assert read_failures(captions) == [
-        {'file_name': 'a.png', 'reason': 'no answer'},
-        {'file_name': 'b.png', 'reason': 'no JSON'},
+        FailedPair('a.png', 'no answer'),
+        FailedPair('b/c.png', 'no JSON', '', 'qwen', '7b'),
     ]
-    for broken in ('{"file_name": "a.png"}', '[1]', '{', '3'):
+    for broken in ('{"file_name": "a.png"}', '{"file_name": "a.png", "failure": 3}', '[1]', '{', '3'):
         failed.write_text(broken)
         with pytest.raises(InputError, match=r'failed\.jsonl, line 1: wanted an object with file_name'):
             read_failures(captions)
@@ -108,7 +109,7 @@ def test_failures_beside_the_captions(tmp_path):
 
 def test_picture_of_phrases_that_look_like_formulas(tmp_path):
     odd = StructuredCaption('$\\frac{1$ odd', 'open scene', '<b>cars</b>', 'x' * 300)
-    summary = summarise(records_of(odd, DAY), TIMES, [{'file_name': 'x.png', 'reason': '$\\frac'}])
+    summary = summarise(records_of(odd, DAY), TIMES, [FailedPair('x.png', '$\\frac')])
     draw_summary(summary, tmp_path / 'd.png')
     picture = cv2.imread(str(tmp_path / 'd.png'))
     assert picture.shape[1] == 1430 and picture.std() > 10
@@ -137,7 +138,7 @@ def data(tmp_path):
             image = np.full(shape, level, np.uint8 if folder == 'visible' else np.uint16)
             cv2.imwrite(str(tmp_path / folder / name), image)
     images = [{'file_name': name, **({'time': time} if time else {})} for name, time in TIMES.items()]
-    (tmp_path / 'annotations.json').write_text(json.dumps({'images': images}))
+    write_annotations(tmp_path / 'annotations.json', images, (60, 40))
     write_captions(tmp_path / 'captions.jsonl', RECORDS.values())
     return tmp_path
 

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -8,11 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from captions.annotated import pairs_of, write_annotations
 
 from mmslg.captions.captioners.base import Captioner
 from mmslg.captions.encoders.hashed import HashedTextEncoder
 from mmslg.captions.generation import generate_captions
-from mmslg.captions.pairs import read_pairs
 from mmslg.captions.schema import StructuredCaption, read_captions
 from mmslg.captions.store import CaptionStore
 from mmslg.errors import InputError
@@ -43,6 +44,26 @@ def run_tool(name, *args):
     )
 
 
+def run_here(monkeypatch, capsys, name, *args):
+    """Run a tool in this process; return its exit code, standard output and standard error."""
+    tool = str(ROOT / 'tools' / 'captions' / name)
+    monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(tool, run_name='__main__')
+    return caught.value.code, *capsys.readouterr()
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    return lambda name, *args: run_here(monkeypatch, capsys, name, *args)
+
+
+def one_error(ended, message):
+    code, _, err = ended
+    errors = [line for line in err.splitlines() if 'pairs, ' not in line]
+    assert code == 1 and len(errors) == 1 and re.search(f'^error: .*{message}', errors[0]), err
+
+
 @pytest.fixture
 def data(tmp_path):
     """Three pairs: night with raw infrared, day, day with another name of the infrared."""
@@ -54,12 +75,12 @@ def data(tmp_path):
     for image, infrared, level, dtype in images:
         for folder, name, array in (
             ('visible', image['file_name'], np.full((32, 40, 3), level, np.uint8)),
-            ('infrared', infrared, np.full((16, 20), level, dtype)),
+            ('infrared', infrared, np.full((32, 40), level, dtype)),
         ):
             (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(tmp_path / folder / name), array)
-    (tmp_path / 'train.json').write_text(json.dumps({'images': [image for image, *_ in images]}))
-    (tmp_path / 'test.json').write_text(json.dumps({'images': [images[1][0]]}))
+    write_annotations(tmp_path / 'train.json', [image for image, *_ in images])
+    write_annotations(tmp_path / 'test.json', [images[1][0]])
     return tmp_path
 
 
@@ -71,7 +92,7 @@ def test_both_tools_from_pictures_to_store(data):
     assert made.returncode == 0, made.stderr
     assert '        2   66.7 %  foggy daylight' in made.stdout
     assert '        1   33.3 %  very dark night' in made.stdout
-    assert '3/3 pairs' in made.stderr and '0:00:00 left' in made.stderr
+    assert '3/3 pairs' in made.stderr and '00:00 left' in made.stderr
     records = read_captions(out)
     assert list(records) == ['sub/0.png', '1.png', '2_visible.png']
     assert records['1.png'].captioner == 'photometric' and records['1.png'].version == '1'
@@ -87,21 +108,16 @@ def test_both_tools_from_pictures_to_store(data):
     assert sorted(entry.name for entry in out.parent.iterdir()) == ['captions.jsonl', 'store.safetensors']
 
 
-def test_undecodable_image_ends_with_one_line(data, monkeypatch, capsys):
+def test_undecodable_image_ends_with_one_line(data, run):
     (data / 'infrared' / '1.png').write_bytes(b'no image')
     out = data / 'captions.jsonl'
-    tool = str(ROOT / 'tools' / 'captions' / 'generate.py')
-    monkeypatch.setattr(sys, 'argv', [tool, str(data / 'train.json'), '--out', str(out)])
-    with pytest.raises(SystemExit) as caught:
-        runpy.run_path(tool, run_name='__main__')
-    assert caught.value.code == 1 and not out.exists()
-    errors = [line for line in capsys.readouterr().err.splitlines() if 'pairs, ' not in line]
-    assert len(errors) == 1 and errors[0].startswith('error: ') and str(Path('infrared/1.png')) in errors[0]
+    one_error(run('generate.py', data / 'train.json', '--out', out), re.escape(str(Path('infrared/1.png'))))
+    assert not out.exists()
 
 
 @pytest.mark.parametrize('workers', [1, 3])
 def test_interrupted_run_goes_on_where_it_was(data, workers):
-    pairs, out = read_pairs([data / 'train.json']), data / 'captions.jsonl'
+    pairs, out = pairs_of(data / 'train.json'), data / 'captions.jsonl'
     with pytest.raises(InputError, match='out of words'):
         generate_captions(pairs, CountingCaptioner(fail_at=3), 'counting', out, workers=workers)
     partial = data / 'captions.jsonl.partial'
@@ -120,18 +136,17 @@ def test_interrupted_run_goes_on_where_it_was(data, workers):
 
 def test_resume_adds_only_what_is_missing(data):
     out = data / 'captions.jsonl'
-    generate_captions(read_pairs([data / 'test.json']), CountingCaptioner(), 'counting', out)
+    generate_captions(pairs_of(data / 'test.json'), CountingCaptioner(), 'counting', out)
     captioner = CountingCaptioner()
-    pairs = read_pairs([data / 'train.json'])
+    pairs = pairs_of(data / 'train.json')
     assert len(generate_captions(pairs, captioner, 'counting', out, resume=True).records) == 3
     assert captioner.calls == 2
     kept = generate_captions(pairs[:1], captioner, 'counting', out, resume=True)
     assert len(kept.records) == 3 and captioner.calls == 2
-    assert len(generate_captions(pairs[:1], captioner, 'counting', out).records) == 1
 
 
 def test_resume_refuses_another_captioner(data):
-    pairs, out = read_pairs([data / 'train.json']), data / 'captions.jsonl'
+    pairs, out = pairs_of(data / 'train.json'), data / 'captions.jsonl'
     generate_captions(pairs, CountingCaptioner(), 'counting', out)
     before = out.read_bytes()
     with pytest.raises(InputError, match=r'was captioned by counting 1, and other 1 would go on'):
@@ -139,39 +154,115 @@ def test_resume_refuses_another_captioner(data):
     assert out.read_bytes() == before
 
 
-def test_pairs_find_their_files(data):
-    pairs = {pair.key: pair for pair in read_pairs([data / 'train.json', data / 'test.json'])}
+def test_pairs_of_several_files_come_once(data):
+    pairs = {pair.key: pair for pair in pairs_of(data / 'train.json', data / 'test.json')}
     assert len(pairs) == 3
-    assert pairs['2_visible.png'].infrared == data / 'infrared' / '2_lwir.png'
-    chosen = read_pairs([data / 'test.json'], visible=data / 'infrared', infrared=data / 'visible')
-    assert chosen[0].visible == data / 'infrared' / '1.png'
+    assert pairs['2_visible.png'].infrared == str(data / 'infrared' / '2_lwir.png')
+    write_annotations(data / 'night.json', [{'file_name': '1.png', 'time': 'night'}])
+    assert [pair.time for pair in pairs_of(data / 'test.json', data / 'night.json')] == ['night']
+    assert [pair.time for pair in pairs_of(data / 'night.json', data / 'test.json')] == ['night']
+
+
+def test_two_meanings_of_a_name_are_refused(data):
+    (data / 'other').mkdir()
+    write_annotations(data / 'other' / 'test.json', [{'file_name': '1.png'}])
+    with pytest.raises(InputError, match=r'1\.png is .* but .* in an earlier file'):
+        pairs_of(data / 'test.json', data / 'other' / 'test.json')
+    for name in ('day', 'night'):
+        write_annotations(data / f'{name}.json', [{'file_name': '1.png', 'time': name}])
+    with pytest.raises(InputError, match=r'night\.json: 1\.png has time=night here but day in an earlier'):
+        pairs_of(data / 'day.json', data / 'night.json')
 
 
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        ('[]', "bad.json: wanted COCO-form annotations with a list 'images'"),
-        ('{"images": {}}', "bad.json: wanted COCO-form annotations with a list 'images'"),
-        ('{"images": [{"id": 1}]}', "bad.json: image 0 has no 'file_name'"),
-        ('{"images": [{"file_name": 3}]}', 'bad.json: image 0: wanted a file name'),
-        ('{"images": []}', 'hold no images'),
+        ('[]', 'bad.json: wanted COCO form with the lists images'),
+        ('{"images": {}}', 'bad.json: wanted COCO form with the lists images'),
+        ('{"images": [{"id": 1}], "annotations": [], "categories": []}', 'image number 1 lacks file_name'),
+        ('{"images": [], "annotations": [], "categories": []}', 'the file lists no image'),
     ],
 )
-def test_broken_annotations_are_refused(data, text, message):
+def test_broken_annotations_are_refused(data, run, text, message):
     (data / 'bad.json').write_text(text)
-    with pytest.raises(InputError, match=message):
-        read_pairs([data / 'bad.json'])
+    one_error(run('generate.py', data / 'bad.json', '--out', data / 'c.jsonl'), message)
 
 
-def test_missing_folder_and_two_meanings_of_a_name_are_refused(data):
-    with pytest.raises(InputError, match=r'none: no such folder, wanted the visible images; .* --visible'):
-        read_pairs([data / 'test.json'], visible=data / 'none')
-    other = data / 'other'
-    for folder in ('visible', 'infrared'):
-        (other / folder).mkdir(parents=True)
-    (other / 'test.json').write_text((data / 'test.json').read_text())
-    with pytest.raises(InputError, match=r'1\.png is .* but .* in an earlier file'):
-        read_pairs([data / 'test.json', other / 'test.json'])
+def test_folders_by_flag_and_missing_images(data, run):
+    (data / 'lists').mkdir()
+    path = write_annotations(data / 'lists' / 'test.json', [{'file_name': '1.png'}])
+    one_error(run('generate.py', path, '--out', data / 'c.jsonl'), r'1\.png: no such visible image; 1 of 1')
+    for number, flags in enumerate(
+        (
+            ('--root', data),
+            ('--visible', data / 'visible', '--infrared', data / 'infrared'),
+        )
+    ):
+        assert run('generate.py', path, '--out', data / f'{number}.jsonl', *flags)[0] == 0
+    assert (data / '0.jsonl').read_bytes() == (data / '1.jsonl').read_bytes()
+
+
+def test_backslashes_and_a_place_elsewhere_are_read_as_the_dataset_reads_them(data, run):
+    (data / 'lists').mkdir()
+    path = write_annotations(data / 'lists' / 'a.json', [{'file_name': 'sub\\0.png'}])
+    content = json.loads(path.read_text()) | {'info': {'data_root': '..'}}
+    content['annotations'] = [dict(id=1, image_id=0, category_id=1, bbox=[0, 0, 0, 5])]
+    content['categories'] = [dict(id=1, name='car')]
+    path.write_text(json.dumps(content))
+    code, out, _ = run('generate.py', path, '--out', data / 'c.jsonl', '--root', data / 'nowhere')
+    assert code == 0 and 'a.json: 1 boxes without area, left out' in out and '--root does not count' in out
+    assert list(read_captions(data / 'c.jsonl')) == ['sub/0.png']
+
+
+def test_the_output_is_no_input(data, run, monkeypatch):
+    monkeypatch.chdir(data)
+    train = data / 'train.json'
+    (data / 'link.json').symlink_to(train)
+    os.link(train, data / 'hard.json')
+    (data / 'x.partial').symlink_to(train)
+    before = train.read_bytes()
+    for out in ('train.json', train, './visible/../train.json', 'link.json', 'hard.json', 'x'):
+        for resume in ((), ('--resume',)):
+            one_error(run('generate.py', train, '--out', out, *resume), 'the output is the input')
+    assert run('generate.py', 'train.json', '--out', 'c.jsonl')[0] == 0
+    captions = Path('c.jsonl').read_bytes()
+    Path('link.jsonl').symlink_to('c.jsonl')
+    for out in ('c.jsonl', data / 'c.jsonl', 'link.jsonl'):
+        one_error(run('encode.py', data / 'c.jsonl', '--out', out), 'the output is the input')
+        one_error(run('report.py', data / 'c.jsonl', '--json', out), 'the output is the input')
+    one_error(
+        run('report.py', 'c.jsonl', '--annotations', train, '--json', 'link.json'), 'the output is the input'
+    )
+    assert train.read_bytes() == before and Path('c.jsonl').read_bytes() == captions
+
+
+@pytest.mark.parametrize('tool', ['generate.py', 'encode.py'])
+def test_outputs_that_cannot_be_written(data, run, tool):
+    assert run('generate.py', data / 'test.json', '--out', data / 'c.jsonl')[0] == 0
+    source = data / ('train.json' if tool == 'generate.py' else 'c.jsonl')
+    before = sorted(data.rglob('*'))
+    for out, message in (
+        ('', 'wanted the name of a file'),
+        (data, 'a folder, wanted'),
+        (data / 'c.jsonl' / 'd', 'a part of the path is a file'),
+        (data / ('n' * 256), 'the name is too long'),
+        ('/dev/full', 'not a regular file'),
+    ):
+        one_error(run(tool, source, '--out', out), message)
+    assert sorted(data.rglob('*')) == before
+    if tool == 'generate.py':
+        one_error(run(tool, source, '--out', data / ('n' * 250)), 'the name is too long')
+        assert sorted(data.rglob('*')) == before
+
+
+def test_report_to_a_reader_that_leaves_is_no_traceback(data, run):
+    assert run('generate.py', data / 'test.json', '--out', data / 'c.jsonl')[0] == 0
+    command = f'{sys.executable} {ROOT}/tools/captions/report.py {data}/c.jsonl | head -1'
+    ended = subprocess.run(
+        command, shell=True, env={**os.environ, 'PYTHONPATH': str(ROOT)}, capture_output=True, text=True
+    )
+    assert ended.stdout.startswith('1 captions by photometric 1') and ended.stdout.count('\n') == 1
+    assert ended.stderr == ''
 
 
 def test_every_caption_is_on_disk_before_the_next(data):
@@ -181,7 +272,5 @@ def test_every_caption_is_on_disk_before_the_next(data):
     def report(done, total):
         lines.append(partial.read_bytes().count(b'\n') if done else 0)
 
-    generate_captions(
-        read_pairs([data / 'train.json']), CountingCaptioner(), 'counting', out, progress=report
-    )
+    generate_captions(pairs_of(data / 'train.json'), CountingCaptioner(), 'counting', out, progress=report)
     assert lines == [0, 1, 2, 3]

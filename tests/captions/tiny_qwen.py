@@ -5,6 +5,7 @@ import json
 import cv2
 import numpy as np
 import torch
+from captions.annotated import write_annotations
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     PreTrainedTokenizerFast,
@@ -93,8 +94,7 @@ def write_pairs(folder, num):
         ):
             (folder / name).mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(folder / name / image['file_name']), array)
-    (folder / 'train.json').write_text(json.dumps(dict(images=images)))
-    return folder / 'train.json'
+    return write_annotations(folder / 'train.json', images, (56, 56))
 
 
 def wanted(num):

@@ -119,17 +119,31 @@ def dronevehicle(root, stems=('00001', '00002', '00003'), split='train', boxes=N
     return root
 
 
-MAKERS = dict(flir=flir, llvip=llvip, kaist=kaist, dronevehicle=dronevehicle)
+def m3fd(root, stems=('00001', '00002', '00003', '00004'), sizes=((640, 512), (400, 280))):
+    """Write vis and ir of M3FD with VOC labels and two lists; images of several sizes."""
+    for i, stem in enumerate(stems):
+        size = sizes[i % len(sizes)]
+        visible, infrared = scene(i, size)
+        write_image(root / f'Vis/{stem}.png', visible)
+        write_image(root / f'Ir/{stem}.png', infrared)
+        boxes = [('People', (10, 20, 40, 90)), ('Lamp', (50, 20, 60, 30))]
+        write(root / f'Annotation/{stem}.xml', voc(boxes, size))
+    half = len(stems) // 2
+    for name, names in (('train', stems[:half]), ('val', stems[half:])):
+        write(root / f'{name}.txt', ''.join(f'{s}\n' for s in names))
+    return root
+
+
+MAKERS = dict(flir=flir, llvip=llvip, kaist=kaist, dronevehicle=dronevehicle, m3fd=m3fd)
 
 
 def convert(dataset, root, out=None, **options):
     """Convert in this process; returns (annotations by split, manifest)."""
-    from mmslg.conversion.base import Options
     from mmslg.conversion.build import build
     from mmslg.conversion.output import write_outputs
     from mmslg.conversion.readers import make_reader
 
-    reader = make_reader(dataset, Options(**options))
+    reader = make_reader(dataset, **options)
     layout = reader.recognise(root)
     out = out or root
     write_outputs(reader, layout, build(reader, layout), out)
@@ -139,16 +153,15 @@ def convert(dataset, root, out=None, **options):
 
 def verify(dataset, root, **options):
     """Verify in this process; returns the JSON data."""
-    from mmslg.conversion.base import Options
     from mmslg.conversion.readers import make_reader
     from mmslg.conversion.verification.checks import run_checks
     from mmslg.conversion.verification.inspect import inspect_layout
     from mmslg.conversion.verification.report import as_data
 
-    reader = make_reader(dataset, Options(**options))
+    reader = make_reader(dataset, **options)
     layout = reader.recognise(root)
     reports = inspect_layout(reader, layout, 0, lambda done: None)
-    return as_data(dataset, layout, reports, run_checks(reader, layout, reports))
+    return as_data(reader, layout, reports, run_checks(reader, layout, reports))
 
 
 def real_dronevehicle(shared, root, second='val'):

@@ -92,6 +92,8 @@ def cases():
         'kaist': ('kaist', BBGT, 'annotations/set06_V000_I00019.txt'),
         'kaist-xml': ('kaist', KAIST_XML, 'annotations-xml/set06/V000/I00019.xml'),
         'dronevehicle': ('dronevehicle', XML, 'train/trainlabelr/00001.xml'),
+        'm3fd': ('m3fd', XML, 'Annotation/00001.xml'),
+        'm3fd-coco': ('m3fd', COCO, 'instances_train.json'),
     }
 
 
@@ -164,7 +166,8 @@ def test_mutated_files_through_the_tools(folder, tmp_path, run_tool):
         for content in (BOMB.encode(), mutate(text, rng), mutate(text, rng), b'\xff' * 100):
             label.write_bytes(content)
             process = run_tool(
-                f'tools/dataset_converters/{dataset}.py',
+                'tools/convert.py',
+                dataset,
                 root,
                 '--out',
                 out,

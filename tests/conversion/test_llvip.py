@@ -3,7 +3,7 @@ import json
 import pytest
 from conversion.folders import convert, llvip, real_llvip, voc, write
 
-from mmslg.conversion.output import source_version
+from mmslg.conversion.llvip import LlvipReader
 from mmslg.errors import InputError
 
 
@@ -38,10 +38,7 @@ def test_the_real_pairs_agree_with_their_published_boxes(real):
     ],
 )
 def test_the_version_of_the_labels_is_told_by_their_number(count, version):
-    class Split:
-        boxes = dict(person=count)
-
-    assert source_version('llvip', dict(test=Split)).startswith(version)
+    assert LlvipReader().label_version(dict(test=dict(person=count))).startswith(version)
 
 
 def test_a_folder_inside_the_given_one_is_found(tmp_path):

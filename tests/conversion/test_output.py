@@ -1,10 +1,13 @@
+import errno
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 from conversion.folders import MAKERS, convert, llvip
 
-from mmslg.conversion import output
+from mmslg.annotations import check_files, read_annotations
+from mmslg.errors import InputError
 
 
 @pytest.mark.parametrize('dataset', MAKERS)
@@ -16,7 +19,12 @@ def test_again_gives_the_same_bytes_and_touches_nothing(dataset, tmp_path):
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns, p.stat().st_ino) for p in root.glob('*.json')} == first
     elsewhere = tmp_path / 'elsewhere'
     convert(dataset, root, elsewhere)
-    assert {p.name: p.read_bytes() for p in elsewhere.iterdir()} == {p.name: v[0] for p, v in first.items()}
+    assert {p.name for p in elsewhere.iterdir()} == {p.name for p in first}
+    for path, (data, _, _) in first.items():
+        if path.name != 'manifest.json':
+            there = json.loads((elsewhere / path.name).read_text())
+            assert there['info'].pop('data_root') == '../data'
+            assert there == json.loads(data)
     manifest = json.loads((root / 'manifest.json').read_text())
     assert manifest['outputs'] == {
         p.name: hashlib.sha256(v[0]).hexdigest() for p, v in first.items() if p.name != 'manifest.json'
@@ -43,27 +51,54 @@ def test_the_digest_of_the_inputs_tells_of_changed_labels(tmp_path):
     assert before['images'] == after['images'] == 10 and before['sha256'] != after['sha256']
 
 
-def test_an_interruption_leaves_whole_files(tmp_path, monkeypatch):
+@pytest.mark.parametrize('interrupt_at', [1, 2, 3])
+@pytest.mark.parametrize(
+    ('error', 'raised'),
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (OSError(errno.ENOSPC, 'No space left on device'), InputError),
+    ],
+)
+def test_an_interruption_or_a_full_disk_leaves_the_former_files(
+    tmp_path, monkeypatch, interrupt_at, error, raised
+):
     root = llvip(tmp_path, size=(64, 48))
     convert('llvip', root)
     old = {p.name: p.read_bytes() for p in root.glob('*.json')}
     (root / 'Annotations/010001.xml').write_text('<annotation/>')
     (root / 'Annotations/190001.xml').write_text('<annotation/>')
-    real, calls = output._write, []
+    assert interrupt_at and len(old) == 3
+    real, calls = Path.write_bytes, []
 
-    def interrupted(path, text):
+    def interrupted(path, data):
         calls.append(path)
-        if len(calls) == 2:
-            with output.atomic_path(path) as temporary:
-                temporary.write_text(text[:20])
-                raise KeyboardInterrupt
-        return real(path, text)
+        if len(calls) == interrupt_at:
+            real(path, data[:20])
+            raise error
+        return real(path, data)
 
-    monkeypatch.setattr(output, '_write', interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(Path, 'write_bytes', interrupted)
+    with pytest.raises(raised):
         convert('llvip', root)
-    now = {p.name: p.read_bytes() for p in root.iterdir() if p.is_file()}
-    assert set(now) == set(old)
-    assert now['manifest.json'] == old['manifest.json']
-    assert now['annotations_test.json'] == old['annotations_test.json']
-    assert json.loads(now['annotations_train.json'])['annotations']
+    assert len(calls) == interrupt_at
+    assert {p.name: p.read_bytes() for p in root.iterdir() if p.is_file()} == old
+    with pytest.raises(raised):
+        calls.clear()
+        convert('llvip', root, tmp_path / 'new')
+    assert not (tmp_path / 'new').exists()
+
+
+@pytest.mark.parametrize('dataset', MAKERS)
+def test_the_reader_of_annotations_takes_them_from_anywhere(dataset, tmp_path, monkeypatch):
+    root = MAKERS[dataset](tmp_path / 'data')
+    monkeypatch.chdir(tmp_path)
+    for out in (root, tmp_path / 'a/b', Path('c'), tmp_path / 'link'):
+        if out.name == 'link':
+            (tmp_path / 'far/away').mkdir(parents=True)
+            out.symlink_to('far/away')
+        splits, _ = convert(dataset, Path('data'), out)
+        for split, data in splits.items():
+            annotations = read_annotations(out / f'annotations_{split}.json')
+            check_files(annotations.pairs)
+            assert len(annotations.pairs) == len(data['images']) and annotations.split == split
+            assert len(annotations.data['annotations']) == len(data['annotations'])

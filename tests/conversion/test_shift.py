@@ -3,14 +3,16 @@ import numpy as np
 import pytest
 from conversion.folders import scene
 
-from mmslg.conversion.verification.dataset_checks import USUAL_SHIFTS
+from mmslg.conversion.readers import find_readers
 from mmslg.conversion.verification.shift import estimate_shift
 
+USUAL_SHIFTS = {name: reader.usual_shift for name, reader in find_readers().items() if reader.usual_shift}
 FOLDERS = {
     'llvip': ('llvip_pairs/visible/*/*', 'llvip_pairs/infrared/*/*'),
     'kaist': ('kaist_pairs/images/*_visible.*', 'kaist_pairs/images/*_lwir.*'),
     'flir': ('flir_aligned_pairs/vis/*', 'flir_aligned_pairs/ir/*'),
     'dronevehicle': ('dronevehicle_pairs/padded_840x712/*/rgb/*', 'dronevehicle_pairs/padded_840x712/*/ir/*'),
+    'm3fd': ('m3fd_pairs/vis/*', 'm3fd_pairs/ir/*'),
     'roadscene': ('roadscene_flir/visible/*', 'roadscene_flir/infrared/*'),
 }
 

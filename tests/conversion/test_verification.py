@@ -19,6 +19,8 @@ from conversion.folders import (
 )
 from conversion.folders import write_image as save
 
+from mmslg.conversion.llvip import LlvipReader
+
 STEMS = ('010001', '010002', '010003', '010004', '010005')
 
 
@@ -166,17 +168,15 @@ def test_known_flaws_of_the_published_data_do_not_fail(tmp_path):
 
 
 def test_an_incomplete_download_fails_a_sample_does_not(tmp_path, monkeypatch):
-    from mmslg.conversion import published
-
     root = llvip(tmp_path, STEMS, ('190001', '190002'))
-    monkeypatch.setitem(published.PAIRS, 'llvip', dict(train=6, test=2))
-    monkeypatch.setattr(published, 'LLVIP_TEST_BOXES', {2: 'corrected'})
+    monkeypatch.setattr(LlvipReader, 'pairs', dict(train=6, test=2))
+    monkeypatch.setattr(LlvipReader, 'versions', dict(corrected=dict(test=dict(person=2))))
     data = verify('llvip', root)
     assert data['failed'] == ['incomplete']
     assert next(c for c in data['checks'] if c['kind'] == 'incomplete')['items'] == ['train: 5 of 6 pairs']
-    monkeypatch.setitem(published.PAIRS, 'llvip', dict(train=5, test=2))
+    monkeypatch.setattr(LlvipReader, 'pairs', dict(train=5, test=2))
     assert verify('llvip', root)['warned'] == ['resized']
-    monkeypatch.setattr(published, 'LLVIP_TEST_BOXES', {3: 'corrected'})
+    monkeypatch.setattr(LlvipReader, 'versions', dict(corrected=dict(test=dict(person=3))))
     assert verify('llvip', root)['warned'] == ['resized', 'label-version']
 
 

@@ -1,18 +1,21 @@
 import json
+import pickle
 
 import cv2
 import pytest
-from conftest import write_pairs
+import torch
+from helpers import write_captions, write_pairs
+from mmdet.datasets import ConcatDataset
 
-from mmslg.datasets import PairedCocoDataset
+from mmslg.datasets.paired_coco import PairedCocoDataset, list_steps
 from mmslg.errors import InputError
 
 CLASSES = ('person', 'car', 'bicycle')
 
 
-def build(folder, **kwargs):
+def build(folder, ann_file='annotations_train.json', **kwargs):
     kwargs.setdefault('metainfo', dict(classes=CLASSES))
-    return PairedCocoDataset(data_root=str(folder), ann_file='annotations_train.json', pipeline=[], **kwargs)
+    return PairedCocoDataset(data_root=str(folder), ann_file=ann_file, **kwargs)
 
 
 def change(folder, **changes):
@@ -43,8 +46,7 @@ def test_a_pair_has_both_files_and_its_boxes(folder):
     assert info['ir_path'] == str(folder / 'infrared/train_001.png')
     assert info['file_name'] == 'train_001.png'
     assert info['instances'] == [dict(ignore_flag=0, bbox=[12, 10, 36, 42], bbox_label=1)]
-    assert dataset.metainfo['label_modality'] == 'ir'
-    assert build(folder, label_modality='visible').metainfo['label_modality'] == 'visible'
+    assert dict(dataset.metainfo) == dict(classes=CLASSES)
 
 
 @pytest.mark.parametrize('key', ['file_name_ir', 'file_name_lwir'])
@@ -75,7 +77,9 @@ def test_boxes_of_other_classes_are_counted(folder, capsys):
     )
     build(folder)
     out = capsys.readouterr()
-    assert '1 boxes of other classes, 1 empty, ignored or outside boxes' in out.out + out.err
+    log = out.out + out.err
+    assert '; 1 boxes of other classes, left out; 1 boxes outside their image, left out' in log
+    assert 'boxes drawn in: ir' in log
 
 
 @pytest.mark.parametrize(
@@ -87,12 +91,18 @@ def test_boxes_of_other_classes_are_counted(folder, capsys):
         ),
         (
             dict(annotations=lambda a: [{'id': 5, 'image_id': 1}]),
-            'annotation 5 lacks category_id, bbox, area',
+            'annotation 5 lacks category_id, bbox',
         ),
         (dict(images=lambda i: []), 'the file lists no image'),
         (dict(images=lambda i: i + i[:1]), 'image id 1 is given 2 times'),
         (dict(images=lambda i: [{'id': 1, 'file_name': 'x.png'}]), 'image x.png lacks width, height'),
-        (dict(categories=lambda c: c[:2]), 'no category bicycle in the file; it has person, car'),
+        (
+            dict(
+                categories=lambda c: c[:2],
+                annotations=lambda boxes: [box for box in boxes if box['category_id'] < 3],
+            ),
+            'no category bicycle in the file; it has person, car',
+        ),
         (
             dict(categories=lambda c: c[::-1]),
             'stand in the order bicycle, car, person, the config says person, car, bicycle',
@@ -138,9 +148,9 @@ def test_the_annotations_say_where_images_lie_and_which_split_they_are(folder):
     )
     dataset = build(folder)
     assert dataset.get_data_info(0)['ir_path'] == str(folder / 'thermal/train_001.png')
-    assert dataset.metainfo['split'] == 'train'
-    chosen = build(folder, data_prefix=dict(img='rgb/', ir='rgb/'))
-    assert chosen.get_data_info(0)['ir_path'] == str(folder / 'rgb/train_001.png')
+    (folder / 'rgb').rename(folder / 'colour')
+    chosen = build(folder, data_prefix=dict(img='colour/', ir='thermal/'))
+    assert chosen.get_data_info(0)['img_path'] == str(folder / 'colour/train_001.png')
 
 
 def test_only_the_cropped_part_of_the_files_counts(folder):
@@ -168,7 +178,7 @@ def test_only_the_cropped_part_of_the_files_counts(folder):
 @pytest.mark.parametrize('crop', [[0, 0, 10], [0, 0, 0, 5], [-1, 0, 5, 5], [0, 0, 5.5, 5], 'all'])
 def test_a_crop_that_is_none(folder, crop):
     change(folder, images=lambda images: [{**images[0], 'crop': crop}, *images[1:]])
-    refused(folder, r'train_001\.png: crop=.* should be x, y, width, height')
+    refused(folder, r'crop of image train_001\.png should be (x, y, width, height|a whole number)')
 
 
 def test_images_of_another_size_than_annotated_or_smaller_than_the_crop(folder):
@@ -180,7 +190,7 @@ def test_images_of_another_size_than_annotated_or_smaller_than_the_crop(folder):
         InputError, match=r'train_001\.png: the image is 96x64 pixels, the annotations say 90x64'
     ):
         dataset[0]
-    change(folder, images=lambda images: [{**images[0], 'crop': [50, 0, 90, 64]}, *images[1:]])
+    change(folder, images=lambda images: [{**images[0], 'crop': [50, 0, 90, 64], 'width': 90}, *images[1:]])
     dataset = PairedCocoDataset(data_root=str(folder), ann_file='annotations_train.json', **options)
     with pytest.raises(InputError, match=r'96x64 pixels, and crop=\[50, 0, 90, 64\].* reaches beyond'):
         dataset[0]
@@ -196,3 +206,69 @@ def test_oriented_boxes_are_the_corners_of_the_segmentation(folder, caplog):
     refused(folder, "box_type must be one of .*, got 'rbox'", box_type='rbox')
     change(folder, annotations=lambda boxes: [{**boxes[0], 'segmentation': [corners[:6]]}, *boxes[1:]])
     refused(folder, 'not one polygon of four corners', box_type='qbox')
+
+
+def test_the_caption_belongs_to_the_pair(pairs):
+    """Text and embedding are there before an image is read, through wrappers and after pickling too."""
+    dataset = build(pairs, caption_store='captions.safetensors')
+    info = pickle.loads(pickle.dumps(dataset)).get_data_info(1)
+    assert info['text'].shape == (4, 512) and info['text'].dtype == torch.float32
+    assert torch.equal(info['text'], dataset.get_data_info(1)['text'])
+    assert info['caption'].objects == '1 objects'
+    test = dict(ann_file='annotations_test.json', caption_store=str(pairs / 'captions.safetensors'))
+    both = ConcatDataset([dataset, build(pairs, **test)])
+    assert both.get_data_info(4)['caption'].objects == '4 objects' and both.metainfo['classes'] == CLASSES
+    assert 'text' not in build(pairs).get_data_info(0)
+
+
+def test_variants_of_the_caption(pairs):
+    true = build(pairs, caption_store='captions.safetensors').get_data_info(0)
+    shuffled = build(pairs, caption_store='captions.safetensors', caption_variant='shuffled')
+    assert shuffled.get_data_info(0)['caption'] != true['caption']
+    silent = build(pairs, caption_store='captions.safetensors', caption_variant='none').get_data_info(0)
+    assert silent['caption'] is None and not silent['text'].any()
+
+
+def test_stores_of_two_splits(pairs):
+    write_captions(pairs / 'a.safetensors', ['other.png'])
+    info = build(pairs, caption_store=['a.safetensors', 'captions.safetensors']).get_data_info(0)
+    assert info['text'].shape == (4, 512)
+    write_captions(pairs / 'b.safetensors', ['train_001.png'], width=64)
+    refused(pairs, 'come from different encoders', caption_store=['a.safetensors', 'b.safetensors'])
+
+
+def test_a_pair_without_caption_is_named_when_the_dataset_is_loaded(pairs):
+    write_captions(pairs / 'captions.safetensors', ['train_001.png'])
+    refused(pairs, r'no caption for image train_002\.png', caption_store='captions.safetensors')
+
+
+def test_the_steps_of_a_pipeline_have_names():
+    load, flip, pack = dict(type='a'), [dict(type='b'), dict(type='c')], dict(type='d')
+    assert list_steps(dict(load=load, augment=None, flip=flip, pack=pack)) == [load, *flip, pack]
+    assert list_steps([load, pack]) == [load, pack] and list_steps(()) == []
+
+
+def test_the_key_has_slashes_however_the_file_writes_it(folder):
+    (folder / 'visible/train').mkdir()
+    (folder / 'infrared/train').mkdir()
+    for sub in ('visible', 'infrared'):
+        (folder / sub / 'train_001.png').rename(folder / sub / 'train/1.png')
+    change(folder, images=lambda images: [{**images[0], 'file_name': 'train\\1.png'}, *images[1:]])
+    info = build(folder).get_data_info(0)
+    assert info['file_name'] == 'train/1.png' and info['ir_path'] == str(folder / 'infrared/train/1.png')
+
+
+def test_nothing_to_learn_from_and_nothing_to_test_on(folder):
+    change(folder, annotations=lambda a: [{**box, 'ignore': 1} for box in a])
+    refused(folder, 'no box of person, car, bicycle to learn from')
+    assert len(build(folder, test_mode=True)) == 4
+    change(folder, annotations=lambda a: [])
+    refused(folder, 'there is no box in it', test_mode=True)
+
+
+def test_filters_of_training(folder):
+    change(folder, images=lambda images: [{**images[0], 'width': 20, 'crop': [0, 0, 20, 64]}, *images[1:]])
+    assert len(build(folder, filter_cfg=dict(min_size=32))) == 3
+    refused(
+        folder, 'filter_cfg knows filter_empty_gt and min_size, got min_sise', filter_cfg=dict(min_sise=3)
+    )

@@ -6,14 +6,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import run_analysis as run_tool
-from conftest import run_here
+from helpers import run_analysis as run_tool
+from helpers import run_here
+from mmengine.structures import InstanceData
 
 from mmslg.apis.launch import read_config
 from mmslg.apis.profiling import build_detector, check_gradients, count_parameters, find_parts, toy_batch
 from mmslg.captions import StructuredCaption, write_store
 from mmslg.captions.encoders.hashed import HashedTextEncoder
-from mmslg.visualization.pairs import class_colour
+from mmslg.visualization.pair_visualizer import draw_sample
+from mmslg.visualization.palette import class_colour
+from mmslg.visualization.samples import build_split
 
 ROOT = Path(__file__).parents[2]
 MINI = ROOT / 'configs' / 'slgnet_mini.py'
@@ -36,13 +39,13 @@ pipeline = [
     dict(type='mmslg.LoadInfrared'),
     dict(type='Resize', scale=(320, 256), keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='mmslg.LoadCaptionEmbedding', store={root!r} + '/captions.safetensors'),
     dict(type='mmslg.PackPairedInputs'),
 ]
 dataset = dict(
     type='mmslg.PairedCocoDataset',
     data_root={root!r},
     ann_file='annotations.json',
+    caption_store='captions.safetensors',
     metainfo=dict(classes=('person', 'car', 'bicycle')),
 )
 augmented = [*pipeline[:2], pipeline[3], pipeline[2], dict(type='RandomCrop', crop_size=(240, 200)),
@@ -208,6 +211,45 @@ def test_browse_pairs_after_augmentation(tmp_path, config, monkeypatch):
         assert pixel(page, 10 + x, 50 + y) == (0, 120, 0)
 
 
+WRAPPED = """
+_base_ = {base!r}
+_part = dict(pipeline=_base_.augmented, **_base_.dataset)
+_repeated = dict(type='RepeatDataset', times=2, dataset=_part)
+_other = dict(_part, caption_store='others.safetensors')
+_all = dict(type='ConcatDataset', datasets=[_repeated, _other])
+train_dataloader = dict(dataset=dict(_delete_=True, **_all))
+"""
+
+
+@pytest.fixture
+def wrapped(config, tmp_path):
+    """The pairs twice, and once more with other captions, in one training set."""
+    texts = [StructuredCaption(f'kind {key}', 'highway', 'sparse vehicles', 'warm') for key in KEYS]
+    write_store(config.parent / 'others.safetensors', dict(zip(KEYS, texts)), HashedTextEncoder(512))
+    path = tmp_path / 'wrapped.py'
+    path.write_text(WRAPPED.format(base=str(config)))
+    return path
+
+
+def test_browse_pairs_of_several_datasets_in_one(tmp_path, wrapped, monkeypatch):
+    out = tmp_path / 'b.json'
+    assert not run_here('browse_pairs.py', monkeypatch, wrapped, '--num', 9, '--out', tmp_path, '--json', out)
+    pairs = json.loads(out.read_text())['pairs']
+    assert [pair['file_name'] for pair in pairs] == [*KEYS] * 3
+    assert [pair['caption']['environment'] for pair in pairs[:6]] == ['very dark night'] * 6
+    assert [pair['caption']['environment'] for pair in pairs[6:]] == [f'kind {key}' for key in KEYS]
+    assert len([*tmp_path.glob('00?_*.png')]) == 9
+
+
+def test_a_wrapped_training_set_without_augmentation(wrapped):
+    dataset = build_split(read_config(str(wrapped)), 'train', as_test=True)
+    assert len(dataset) == 9
+    for i in range(9):
+        sample = dataset[i]['data_samples']
+        assert sample.img_shape[:2] == (256, 320) and not sample.get('flip')
+        assert sample.gt_instances.bboxes.tensor.tolist() == [[20.0, 30, 60, 80]]
+
+
 def save_checkpoint(path, config):
     model, _ = tiny_detector(config)
     state = model.state_dict()
@@ -239,19 +281,21 @@ def test_draw_predictions(tmp_path, config, monkeypatch, capsys):
     assert removed in error
 
 
-def test_predictions_are_drawn_where_they_were_found():
-    draw_result = tool_module('draw_predictions.py')['draw_result']
-    packed = {'inputs': {'img': torch.full((4, 256, 320), 50, dtype=torch.uint8)}}
-    # Both in pixels of the original, 160x128; the picture is 640x512.
-    found = np.array([[20.0, 30, 60, 80]]), np.array([0]), np.array([0.9])
-    truth = np.array([[100.0, 30, 140, 80]]), np.array([0])
-    page = draw_result(packed, found, truth, ('person',), 'title', (np.array([2.0, 2]), np.array([2.0, 2])))
-    for left in (10, 660):
-        assert pixel(page, left + 80, 50 + 200) == class_colour(0)
-        assert pixel(page, left + 240, 50 + 200) == class_colour(0)
-        edge = page[50 + 120 : 50 + 320, left + 400, 0]
+def test_predictions_are_drawn_where_they_were_found(config):
+    dataset = build_split(read_config(str(config)), 'test')
+    sample = dataset[0]['data_samples']
+    # Both in pixels of the original, 160x128; the picture is 320x256, the packed image too.
+    sample.gt_instances = InstanceData(bboxes=torch.tensor([[100.0, 30, 140, 80]]), labels=torch.tensor([0]))
+    sample.pred_instances = InstanceData(
+        bboxes=torch.tensor([[20.0, 30, 60, 80]]), labels=torch.tensor([0]), scores=torch.tensor([0.9])
+    )
+    page = draw_sample(sample, ('person',))
+    for left, ground in ((10, (120, 0, 0)), (340, (60,) * 3)):
+        for x in (40, 120):
+            assert pixel(page, left + x, 50 + 100) == class_colour(0)
+        edge = page[50 + 60 : 50 + 160, left + 200, 0]
         assert set(edge.tolist()) == {255, 40}
-    assert pixel(page, 10 + 500, 50 + 200) == (50, 50, 50)
+        assert pixel(page, left + 250, 50 + 100) == ground
 
 
 def test_the_caption_alone_changes_what_is_found(tmp_path, config, monkeypatch, capsys):
@@ -259,7 +303,7 @@ def test_the_caption_alone_changes_what_is_found(tmp_path, config, monkeypatch, 
     write_store(tmp_path / 'c.safetensors', dict(zip(KEYS, texts)), HashedTextEncoder(512))
     arguments = [
         '--out', tmp_path / 'out', '--json', tmp_path / 'c.json', '--score-thr', 0.0, '--cfg-options',
-        'model.test_cfg.score_thr=0.0', f'test_dataloader.dataset.pipeline.4.store={tmp_path}/c.safetensors',
+        'model.test_cfg.score_thr=0.0', f'test_dataloader.dataset.caption_store={tmp_path}/c.safetensors',
     ]  # fmt: skip
     save_checkpoint(tmp_path / 'w.pth', config)  # LGM as it starts: captions say nothing yet
     assert not run_here('caption_effect.py', monkeypatch, config, tmp_path / 'w.pth', *arguments)
@@ -294,7 +338,7 @@ def test_the_caption_alone_changes_what_is_found(tmp_path, config, monkeypatch, 
         ),
         (
             'count_parameters.py',
-            [MINI, '--cfg-options', 'train_pipeline.99.type=x'],
+            [MINI, '--cfg-options', 'model.neck.99.type=x'],
             f'error: {MINI}: --cfg-options ',
         ),
     ],
@@ -303,3 +347,34 @@ def test_bad_input_ends_with_one_line(tool, args, message, monkeypatch, capsys):
     assert run_here(tool, monkeypatch, *args) == 1
     error = capsys.readouterr().err
     assert error.startswith(message) and error.count('\n') == 1
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--out', ''], "error: --out '': wanted a folder, got an empty name"),
+        (['--out', 'file'], 'error: file: wanted a folder, this is a file'),
+        (
+            ['--out', 'file/below'],
+            'file/below/contact_sheet.png: a part of the path is a file, and no folder',
+        ),
+        (['--out', 'x' * 256], 'the name is too long; choose a shorter one'),
+        (['--out', 'loop'], 'a symbolic link that leads back to itself; remove it'),
+        (['--out', 'new', '--json', ''], 'wanted the name of a file to write, got an empty one'),
+        (['--out', 'new', '--json', 'folder'], 'folder: a folder, wanted the name of a file to write'),
+    ],
+)
+@pytest.mark.parametrize('tool', ['browse_pairs.py', 'draw_predictions.py', 'caption_effect.py'])
+def test_outputs_that_cannot_be_written_leave_nothing(
+    tool, options, message, config, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / 'file').touch()
+    (tmp_path / 'folder').mkdir()
+    (tmp_path / 'loop').symlink_to('loop')
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob('*'))
+    checkpoint = [] if tool == 'browse_pairs.py' else ['none.pth']
+    assert run_here(tool, monkeypatch, config, *checkpoint, *options) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count('\n') == 1
+    assert sorted(tmp_path.rglob('*')) == before

@@ -1,10 +1,12 @@
 """tools/analysis/eval_coco.py: the published annotations, and files that do not belong to them."""
 
+import errno
 import json
+import os
 
 import pytest
-from conftest import run_analysis, run_here
 from evaluation.functional.test_coco_ap import drawn, reference
+from helpers import run_analysis, run_here
 
 
 @pytest.fixture
@@ -58,6 +60,19 @@ def test_a_file_of_1013_images_equals_pycocotools(shared, tmp_path):
         (dict(category_id=0), 'detection 1 is of category 0; the annotations have 1, 2, 3'),
         (dict(score=float('nan')), 'detection 1 has no box of four finite numbers'),
         (dict(bbox=[1, 2, 3]), 'detection 1 has no box of four finite numbers'),
+        (dict(bbox=None), 'detection 1 has no box of four finite numbers'),
+        (dict(bbox=['1', '2', '3', '4']), 'detection 1 has no box of four finite numbers'),
+        (dict(bbox=[1, 2, 3, float('inf')]), 'detection 1 has no box of four finite numbers'),
+        (dict(bbox=[1, 2, 3, 10**400]), 'detection 1 has no box of four finite numbers'),
+        (dict(bbox=[1, 2, 1e300, 4]), 'detection 1 has a box that reaches beyond 100000 pixels'),
+        (dict(score='0.5'), 'detection 1 has no box of four finite numbers and a finite score'),
+        (dict(score=10**400), 'detection 1 has no box of four finite numbers and a finite score'),
+        (dict(score=True), 'detection 1 has no box of four finite numbers and a finite score'),
+        (dict(image_id=[1]), 'detection 1 is of image [1], which the annotations do not list'),
+        (dict(image_id='1'), "detection 1 is of image '1', which the annotations do not list"),
+        (dict(image_id=True), 'detection 1 is of image True, which the annotations do not list'),
+        (dict(category_id='car'), "detection 1 is of category 'car'; the annotations have 1, 2, 3"),
+        (dict(category_id={}), 'detection 1 is of category {}; the annotations have 1, 2, 3'),
     ],
 )
 def test_detections_of_something_else(files, change, message, monkeypatch, capsys):
@@ -69,6 +84,86 @@ def test_detections_of_something_else(files, change, message, monkeypatch, capsy
     assert run_here('eval_coco.py', monkeypatch, *arguments) == 1
     error = capsys.readouterr().err
     assert message in error and error.count('\n') == 1 and not out.exists()
+
+
+def test_entries_that_are_no_detections(files, monkeypatch, capsys):
+    folder, _, detections = files
+    for content, message in (
+        ([*detections[:2], 3], 'detection 3 is no object'),
+        ([{k: v for k, v in detections[0].items() if k != 'score'}], 'detection 1 lacks score'),
+        (dict(images=[]), 'wanted a list of detections with image_id, category_id, bbox and score'),
+        ('text', 'wanted a list of detections'),
+    ):
+        (folder / 'ours.json').write_text(json.dumps(content))
+        arguments = ('--gt', folder / 'gt.json', '--dets', folder / 'ours.json')
+        assert run_here('eval_coco.py', monkeypatch, *arguments) == 1
+        error = capsys.readouterr().err
+        assert f'ours.json: {message}' in error and error.count('\n') == 1
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda d: d['annotations'][1].update(id=1), 'annotation id 1 is given 2 times'),
+        (
+            lambda d: d['annotations'][0].update(category_id=9),
+            'is of category 9, which the file does not list',
+        ),
+        (lambda d: d['annotations'][0].update(bbox=None), 'annotation 1 lacks bbox'),
+        (lambda d: d['annotations'][0].update(bbox=[1, 2, float('nan'), 4]), 'finite number'),
+        (lambda d: d['images'].append(d['images'][0]), 'is given 2 times'),
+        (lambda d: d.update(categories=[]), 'which the file does not list'),
+    ],
+)
+def test_annotations_are_read_by_the_one_reader(files, change, message, monkeypatch, capsys):
+    folder, data, _ = files
+    change(data)
+    (folder / 'gt.json').write_text(json.dumps(data))
+    arguments = ('--gt', folder / 'gt.json', '--dets', folder / 'ours.json')
+    assert run_here('eval_coco.py', monkeypatch, *arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f'error: {folder / "gt.json"}: ') and message in error
+    assert error.count('\n') == 1
+
+
+def test_what_is_let_pass_is_counted(files, monkeypatch, capsys):
+    folder, data, detections = files
+    data['annotations'][0]['bbox'][2] = 0
+    detections[0]['bbox'][3] = -1
+    (folder / 'gt.json').write_text(json.dumps(data))
+    (folder / 'ours.json').write_text(json.dumps(detections))
+    arguments = ('--gt', folder / 'gt.json', '--dets', folder / 'ours.json')
+    assert run_here('eval_coco.py', monkeypatch, *arguments) == 0
+    printed = capsys.readouterr().out
+    assert 'let pass: ' in printed and '1 boxes without area, left out' in printed
+    assert '1 boxes without area count as false positives' in printed
+
+
+@pytest.mark.parametrize('name', ['gt.json', 'ours.json'])
+def test_an_input_is_never_overwritten(files, name, monkeypatch, capsys):
+    folder = files[0]
+    before = (folder / name).read_bytes()
+    (folder / 'link.json').symlink_to(folder / name)
+    monkeypatch.chdir(folder)
+    for out in (name, folder / name, f'../{folder.name}/{name}', 'link.json'):
+        arguments = ('--gt', 'gt.json', '--dets', 'ours.json', '--json', out)
+        assert run_here('eval_coco.py', monkeypatch, *arguments) == 1
+        error = capsys.readouterr().err
+        assert 'the output is the input' in error and error.count('\n') == 1
+        assert (folder / name).read_bytes() == before
+
+
+def test_a_full_disk_leaves_nothing(files, monkeypatch, capsys):
+    def full(_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    folder = files[0]
+    monkeypatch.setattr('os.fsync', full)
+    arguments = ('--gt', folder / 'gt.json', '--dets', folder / 'ours.json', '--json', folder / 'o.json')
+    assert run_here('eval_coco.py', monkeypatch, *arguments) == 1
+    error = capsys.readouterr().err
+    assert 'o.json: the disk is full' in error and error.count('\n') == 1
+    assert sorted(os.listdir(folder)) == ['gt.json', 'ours.json']
 
 
 def test_unknown_class(files, monkeypatch, capsys):

@@ -10,7 +10,7 @@ import time
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT
+from helpers import ROOT, run_here
 
 TOOL = 'tools/analysis/eval_kaist.py'
 NAMES = [f'set{s:02d}_V000_I{20 * i + 19:05d}' for s in (6, 9) for i in range(4)]
@@ -60,7 +60,7 @@ def test_plot(folder, tmp_path, run_tool):
         write(tmp_path / f'm{k}.txt', *(f'{i},{100 * (i % k == 0)},100,30,60,{i}' for i in range(1, 9)))
         for k in (1, 2, 3)
     ]
-    files += [write(tmp_path / 'empty.txt')]
+    files += [write(tmp_path / 'a$b^$c.txt')]  # in a plot, dollar signs would start a formula
     done = run_tool(TOOL, '--gt', folder, '--dets', *files, '--plot', tmp_path / 'a.png', '--setting', 'all')
     assert done.returncode == 0, done.stderr
     assert cv2.imread(str(tmp_path / 'a.png')).shape == (609, 1800, 3)
@@ -106,6 +106,33 @@ def test_bad_input_is_one_line(folder, tmp_path, run_tool, lines, options, messa
     assert done.stderr.startswith('error: ') and done.stderr.count('\n') == 1, done.stderr
     assert message in done.stderr
     assert not (tmp_path / 'out.json').exists()
+
+
+@pytest.mark.parametrize('field', ['ignore', 'occlusion'])
+def test_ground_truth_without_a_field_that_the_settings_go_by(tmp_path, field, monkeypatch, capsys):
+    boxes = [
+        dict(id=i, image_id=1, category_id=1, bbox=[99, 99, 30, 60], occlusion=0, ignore=0) for i in (1, 2)
+    ]
+    del boxes[1][field]
+    data = dict(images=[dict(id=1, file_name='set06/V000/visible/I00019.jpg')], annotations=boxes)
+    (tmp_path / 'gt.json').write_text(json.dumps(data))
+    found = write(tmp_path / 'd.txt', '1,100,100,30,60,1')
+    assert run_here('eval_kaist.py', monkeypatch, '--gt', tmp_path / 'gt.json', '--dets', found) == 1
+    error = capsys.readouterr().err
+    assert f'gt.json: annotations[1]: wanted {field} 0' in error and 'got none' in error
+    assert error.count('\n') == 1
+
+
+def test_an_input_is_never_overwritten(folder, tmp_path, monkeypatch, capsys):
+    found = write(tmp_path / 'd.txt', '1,100,100,30,60,1')
+    (tmp_path / 'link.txt').symlink_to(found)
+    for out in (found, tmp_path / 'link.txt', folder / f'{NAMES[0]}.txt'):
+        before = out.read_bytes()
+        arguments = ('--gt', folder, '--dets', found, '--json', out)
+        assert run_here('eval_kaist.py', monkeypatch, *arguments) == 1
+        error = capsys.readouterr().err
+        assert 'the output is the input' in error and error.count('\n') == 1
+        assert out.read_bytes() == before
 
 
 def test_unknown_options_list_the_known_ones(folder, run_tool):

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import cv2
 import pytest
-from conftest import run_analysis as run_tool
-from conftest import run_here
+from helpers import run_analysis as run_tool
+from helpers import run_here
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,3 +54,32 @@ def test_broken_log_and_unknown_metric_are_named(logs, monkeypatch, capsys):
     logs('20260102_000000', '{"loss', good)
     assert run_here('plot_curves.py', monkeypatch, folder) == 1
     assert 'scalars.json, line 1: not valid JSON' in capsys.readouterr().err
+
+
+def test_names_with_dollar_signs_are_no_formulas(tmp_path, logs, monkeypatch):
+    folder = logs('20260101_000000', {'loss': 1.0, 'iter': 1, 'step': 1}, {'a$b^$c/mAP': 0.5, 'step': 1})
+    strange = folder.rename(tmp_path / 'a$b^$c')
+    assert not run_here('plot_curves.py', monkeypatch, strange, strange)
+    assert cv2.imread(str(strange / 'curves.png')).shape == (504, 1320, 3)
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('', 'error: --out : wanted a name that ends in .png'),
+        ('a.pdf', 'error: --out a.pdf: wanted a name that ends in .png'),
+        ('file/a.png', 'a part of the path is a file, and no folder'),
+        ('x' * 300 + '.png', 'the name is too long; choose a shorter one'),
+        ('folder.png', 'a folder, wanted the name of a file to write'),
+    ],
+)
+def test_out_that_cannot_be_written(name, message, tmp_path, logs, monkeypatch, capsys):
+    folder = logs('20260101_000000', {'loss': 1.0, 'iter': 1, 'step': 1})
+    (tmp_path / 'file').touch()
+    (tmp_path / 'folder.png').mkdir()
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob('*'))
+    assert run_here('plot_curves.py', monkeypatch, folder, '--out', name) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count('\n') == 1
+    assert sorted(tmp_path.rglob('*')) == before

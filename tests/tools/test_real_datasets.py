@@ -4,8 +4,8 @@ import re
 
 import pytest
 import torch
-from conftest import ROOT
 from conversion.folders import real_dronevehicle, real_flir, real_kaist, real_llvip
+from helpers import ROOT
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 
@@ -37,7 +37,7 @@ def test_from_folder_to_figures(name, shared, tmp_path, run_tool):
     root = FOLDERS[name](shared, tmp_path / name)
     captions = tmp_path / 'captions.safetensors'
     jsonl = tmp_path / 'captions.jsonl'
-    done = run_tool(f'tools/dataset_converters/{name}.py', root)
+    done = run_tool('tools/convert.py', name, root)
     assert done.returncode == 0, done.stderr
     annotations = [root / f'annotations_{split}.json' for split in ('train', 'test')]
     done = run_tool('tools/captions/generate.py', *annotations, '--out', jsonl)

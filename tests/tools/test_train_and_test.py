@@ -7,16 +7,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, TINY, mini_env, write_captions
+from helpers import ROOT, TINY, iterations, make_pairs, write_captions, write_leaf
 from mmengine.runner import CheckpointLoader
 
 MINI = 'configs/slgnet_mini.py'
 
 
 def train(run_tool, folder, work_dir, *options, iters=4, args=(), env=None):
-    env = {**mini_env(folder), 'MMSLG_ITERS': str(iters), **(env or {})}
+    words = [*TINY, *iterations(iters), *options]
     return run_tool(
-        'tools/train.py', MINI, '--work-dir', work_dir, *args, '--cfg-options', *TINY, *options, env=env
+        'tools/train.py', folder / 'leaf.py', '--work-dir', work_dir, *args, '--cfg-options', *words, env=env
     )
 
 
@@ -31,13 +31,7 @@ def failed(process, message):
 @pytest.fixture(scope='module')
 def trained(run_tool, tmp_path_factory):
     """A finished run: its pairs, its work folder, its process."""
-    from conftest import write_pairs
-
-    folder, work_dir = tmp_path_factory.mktemp('pairs'), tmp_path_factory.mktemp('run')
-    names = []
-    for split, num in (('train', 4), ('test', 3)):
-        names += [image['file_name'] for image in write_pairs(folder, num, split=split)['images']]
-    write_captions(folder / 'captions.safetensors', names)
+    folder, work_dir = make_pairs(tmp_path_factory.mktemp('run') / 'pairs'), tmp_path_factory.mktemp('run')
     process = train(run_tool, folder, work_dir)
     assert process.returncode == 0, process.stderr[-3000:]
     return folder, work_dir, process
@@ -78,8 +72,8 @@ def test_testing_writes_table_predictions_and_pictures(trained, run_tool):
     out = work_dir / 'out.pkl'
     checkpoint = (work_dir / 'last_checkpoint').read_text()
     process = run_tool(
-        'tools/test.py', MINI, checkpoint, '--work-dir', work_dir / 'test', '--out', out,
-        '--show-dir', 'shown', '--cfg-options', *TINY, env=mini_env(folder),
+        'tools/test.py', folder / 'leaf.py', checkpoint, '--work-dir', work_dir / 'test', '--out', out,
+        '--show-dir', 'shown', '--cfg-options', *TINY,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr[-3000:]
     log = process.stdout + process.stderr
@@ -93,8 +87,8 @@ def test_a_checkpoint_of_another_model(trained, run_tool, tmp_path):
 
     def test(checkpoint, *options):
         return run_tool(
-            'tools/test.py', MINI, checkpoint, '--work-dir', tmp_path, '--cfg-options', *TINY, *options,
-            env=mini_env(folder),
+            'tools/test.py', folder / 'leaf.py', checkpoint, '--work-dir', tmp_path,
+            '--cfg-options', *TINY, *options,
         )  # fmt: skip
 
     torch.save({'state_dict': {'conv1.weight': torch.zeros(3)}}, tmp_path / 'resnet.pth')
@@ -189,13 +183,13 @@ def test_bad_models_are_one_line_and_exit_code_1(run_tool, pairs, tmp_path):
     def without(step):
         return train(run_tool, pairs, tmp_path / 'run', *step)
 
-    scale = 'train_dataloader.dataset.pipeline.3.scale=(75,50)'
+    scale = 'train_dataloader.dataset.pipeline.resize.scale=(75,50)'
     failed(
         without(['model.data_preprocessor.pad_size_divisor=1', scale]),
         'not divisible by the stride 32; set pad_size_divisor=32',
     )
     failed(
-        without(['train_dataloader.dataset.pipeline.1.type=mmdet.PhotoMetricDistortion']),
+        without(['train_dataloader.dataset.pipeline.infrared.type=mmdet.PhotoMetricDistortion']),
         r'wants an image \(H, W, 4\), got \(\d+, \d+, 3\)',
     )
     failed(
@@ -222,15 +216,16 @@ def test_two_processes_train_one_model(run_tool, pairs, tmp_path):
         "        path = os.environ['DUMP'] + os.environ['RANK'] + '.pth'\n"
         '        torch.save(runner.model.module.state_dict(), path)\n'
     )
-    config = tmp_path / 'config.py'
-    config.write_text(
-        f"_base_ = '{ROOT / MINI}'\ncustom_imports = dict(imports='dump_hook')\n"
+    more = (
+        "custom_imports = dict(imports='dump_hook')\n"
         "custom_hooks = [*_base_.custom_hooks, dict(type='DumpRank')]\n"
-        'train_dataloader = dict(batch_size=2)\n'
+        "train_dataloader['batch_size'] = 2\n"
     )
+    config = write_leaf(pairs, name='dumping.py', more=more)
     process = run_tool(
-        'bash', 'tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'run', '--cfg-options', *TINY,
-        env={**mini_env(pairs), 'MMSLG_ITERS': '3', 'DUMP': str(tmp_path / 'rank'), 'PORT': '29517',
+        'bash', 'tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'run',
+        '--cfg-options', *TINY, *iterations(3),
+        env={'DUMP': str(tmp_path / 'rank'), 'PORT': '29517',
              'PYTHONPATH': f'{ROOT}:{tmp_path}'},
     )  # fmt: skip
     log = process.stdout + process.stderr
@@ -257,7 +252,8 @@ def test_subset_of_annotations(run_tool, pairs, tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['--data', 'nowhere'], 'nowhere/visible: missing; --data wants visible/, infrared/'),
+        (['--data', 'nowhere'], 'nowhere/annotations_train.json: missing; --data wants visible/, infrared/'),
+        (['--first', 'x'], '--first x: wanted a number'),
         (['--speed'], 'unknown option --speed'),
         (['a', 'b'], 'one WORK_DIR at most'),
         (['--data'], '--data wants a folder'),

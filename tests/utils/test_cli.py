@@ -1,3 +1,4 @@
+import argparse
 import os
 import pickle
 import signal
@@ -8,7 +9,7 @@ import time
 import pytest
 
 from mmslg.errors import InputError
-from mmslg.utils.cli import one_line, run
+from mmslg.utils.cli import one_line, parse_size, run
 
 
 def outcome(error):
@@ -116,3 +117,21 @@ def test_termination_removes_temporary_files(tmp_path):
     assert process.wait(timeout=30) == 143
     assert process.stderr.read() == b''
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_size_is_two_positive_whole_numbers():
+    assert parse_size('640x512') == (640, 512)
+    for text in (
+        '320x256x3',
+        '0x256',
+        '320',
+        'axb',
+        '-320x256',
+        '320x 256',
+        '320.5x256',
+        '',
+        '1e3x256',
+        '\u0663x3',
+    ):
+        with pytest.raises(argparse.ArgumentTypeError, match='wanted WIDTHxHEIGHT in pixels such as 640x512'):
+            parse_size(text)

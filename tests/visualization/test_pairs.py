@@ -3,19 +3,16 @@ import math
 import numpy as np
 import pytest
 
+from mmslg.visualization.boxes import draw_boxes, shorten, to_polygons
 from mmslg.visualization.pairs import (
     PAIR_ORIGIN,
-    PALETTE,
     add_legend,
     add_lines,
-    class_colour,
     contact_sheet,
-    draw_boxes,
     enlarge,
-    shorten,
     side_by_side,
-    to_polygons,
 )
+from mmslg.visualization.palette import PALETTE, class_colour
 
 RED = (0, 0, 255)
 GREY = np.full((60, 80, 3), 90, np.uint8)

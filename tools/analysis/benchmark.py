@@ -12,7 +12,7 @@ import sys
 import torch
 
 from mmslg.apis.launch import add_analysis_arguments, read_config
-from mmslg.apis.profiling import build_detector, check_size, find_parts, parse_size, toy_batch
+from mmslg.apis.profiling import build_detector, check_size, find_parts, toy_batch
 from mmslg.apis.timing import (
     PHASES,
     VARIANTS,
@@ -29,7 +29,7 @@ from mmslg.apis.timing import (
     trunk_variant,
 )
 from mmslg.errors import InputError
-from mmslg.utils.cli import run
+from mmslg.utils.cli import parse_size, run
 from mmslg.utils.io import write_json
 from mmslg.utils.progress import progress_bar
 

@@ -1,34 +1,25 @@
 """Draw what the model is fed: both modalities with boxes and captions, after augmentation."""
 
 import argparse
-import random
-from pathlib import Path
 
 import numpy as np
-import torch
+from mmengine.runner import set_random_seed
 
 from mmslg.apis.launch import add_analysis_arguments, read_config
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
 from mmslg.utils.progress import progress_bar
-from mmslg.visualization.pairs import (
-    add_legend,
-    add_lines,
-    class_colour,
-    draw_boxes,
-    side_by_side,
-    to_polygons,
-)
+from mmslg.visualization.pair_visualizer import to_boxes
+from mmslg.visualization.pairs import add_lines, draw_pair_boxes
 from mmslg.visualization.samples import (
     SPLITS,
-    box_array,
     box_records,
-    boxes_follow_picture,
     build_split,
-    enlarge_pair,
-    find_caption,
+    caption_of,
+    picture_folder,
     picture_name,
+    split_pair,
     write_pages,
 )
 
@@ -44,36 +35,21 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def describe(sample, index: int) -> str:
+def describe(sample) -> str:
     """Name a pair and tell what the augmentation did to it."""
     height, width = sample.img_shape[:2]
-    parts = [sample.get('file_name', f'pair {index}'), f'{width}x{height}']
-    if sample.get('ori_shape') is not None and tuple(sample.ori_shape) != (height, width):
+    parts = [sample.file_name, f'{width}x{height}']
+    if tuple(sample.ori_shape[:2]) != (height, width):
         parts[-1] += f' from {sample.ori_shape[1]}x{sample.ori_shape[0]}'
     if sample.get('flip'):
         parts.append(f'flipped {sample.get("flip_direction")}')
     return ', '.join(parts)
 
 
-def draw_sample(
-    packed: dict, classes: tuple, title: str, caption: dict, scale
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw one packed sample.
-
-    Returns:
-        The page, and the boxes in pixels of the packed image.
-    """
-    truth = packed['data_samples'].gt_instances
-    visible, infrared, factor = enlarge_pair(packed['inputs']['img'])
-    polygons = to_polygons(box_array(truth.bboxes)) * scale
-    labels = truth.labels.tolist()
-    colours = [class_colour(label) for label in labels]
-    texts = [classes[label] for label in labels]
-    pictures = [draw_boxes(picture, polygons * factor, colours, texts) for picture in (visible, infrared)]
-    page = side_by_side(*pictures, title)
-    values = list(caption.values())
-    lines = ['caption: ' + '; '.join(values)] if caption else []
-    return add_lines(add_legend(page, classes), lines), polygons
+def find_info(dataset, index: int, key: str) -> dict:
+    """Return the data info of a packed pair; where augmentation left no box, another pair was taken."""
+    infos = (dataset.get_data_info(i) for i in (index, *range(len(dataset))))
+    return next(info for info in infos if info['file_name'] == key)
 
 
 def main() -> None:
@@ -81,41 +57,37 @@ def main() -> None:
     args = parse_args()
     if args.num < 1:
         raise InputError(f'--num {args.num}: wanted at least 1')
-    cfg = read_config(args.config, args.cfg_options)
-    dataset = build_split(cfg, args.split)
-    random.seed(args.seed)
-    np.random.seed(args.seed)
-    torch.manual_seed(args.seed)
+    folder = picture_folder(args, f'pairs_{args.split}')
+    dataset = build_split(read_config(args.config, args.cfg_options), args.split)
+    set_random_seed(args.seed)
     classes = dataset.metainfo['classes']
-    follows = boxes_follow_picture(dataset)
     num = min(args.num, len(dataset))
     bar = progress_bar(num, 'pairs')
-    names, pages, records = [], [], []
+    pages, records = [], []
     for i in range(num):
         packed = dataset[i]
-        sample = packed['data_samples']
-        key = sample.get('file_name', '')
-        caption = find_caption(dataset, key)
-        scale = np.ones(2) if follows else np.asarray(sample.scale_factor)
-        page, polygons = draw_sample(packed, classes, describe(sample, i), caption, scale)
-        boxes = polygons.reshape(-1, 8) if len(polygons) else polygons
-        if box_array(sample.gt_instances.bboxes).shape[1] == 4:
-            boxes = polygons[:, [0, 2]].reshape(-1, 4)
-        names.append(picture_name(i, key))
-        pages.append(page)
+        sample, image = packed['data_samples'], packed['inputs']['img']
+        caption = caption_of(find_info(dataset, i, sample.file_name))
+        # Only training pipelines load annotations before they resize.
+        scale = 1 if args.split == 'train' else np.array(sample.scale_factor)
+        truth = to_boxes(sample.gt_instances)
+        truth = truth._replace(polygons=truth.polygons * scale)
+        page = draw_pair_boxes(*split_pair(image), classes, describe(sample), truth)
+        pages.append(add_lines(page, ['caption: ' + '; '.join(caption.values())] if caption else []))
         records.append(
             {
-                'picture': names[-1],
-                'file_name': key,
-                'size': list(packed['inputs']['img'].shape[:0:-1]),
+                'picture': f'{i:03d}_{picture_name(sample.file_name)}.png',
+                'file_name': sample.file_name,
+                'size': list(image.shape[:0:-1]),
                 'flip': bool(sample.get('flip', False)),
-                'boxes': box_records(boxes, sample.gt_instances.labels.tolist(), classes),
+                'boxes': box_records(sample.gt_instances, classes, scale),
                 'caption': caption,
             }
         )
         bar.update()
-    write_pages(args.out or f'work_dirs/{Path(args.config).stem}/pairs_{args.split}', names, pages)
-    if args.json:
+    names = [record['picture'] for record in records]
+    write_pages(folder, names, pages)
+    if args.json is not None:
         write_json(args.json, {'config': args.config, 'split': args.split, 'pairs': records}, indent=2)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,15 +15,13 @@ from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
 from mmslg.utils.progress import progress_bar
-from mmslg.visualization.pairs import to_polygons
+from mmslg.visualization.pair_visualizer import draw_sample, to_boxes
 from mmslg.visualization.samples import (
     SPLITS,
-    box_array,
     build_split,
-    draw_result,
-    find_caption,
+    caption_of,
+    picture_folder,
     picture_name,
-    scales_of,
     write_pages,
 )
 
@@ -72,9 +69,7 @@ def compare(own, other, score_thr: float) -> dict:
 
 def _corners(found) -> torch.Tensor:
     """Return upright boxes around detections of any kind, (N, 4)."""
-    polygons = to_polygons(box_array(found.bboxes))
-    if not len(polygons):
-        return torch.zeros(0, 4)
+    polygons = to_boxes(found).polygons
     return torch.from_numpy(np.concatenate([polygons.min(1), polygons.max(1)], 1)).float()
 
 
@@ -83,6 +78,7 @@ def main() -> None:
     args = parse_args()
     if args.num < 1:
         raise InputError(f'--num {args.num}: wanted at least 1')
+    folder = picture_folder(args, 'caption_effect')
     cfg = read_config(args.config, args.cfg_options)
     model = load_detector(cfg, args.checkpoint)
     dataset = build_split(cfg, args.split, as_test=True)
@@ -90,15 +86,13 @@ def main() -> None:
         raise InputError(
             f'{args.config}: the model has no mmslg.LanguageGuidedModulation: captions do nothing'
         )
-    # Texts and names are kept; a whole split of images would not fit into memory.
-    texts, keys = [], []
-    for sample in (dataset[index] for index in range(len(dataset))):
-        if 'text' not in sample['inputs']:
-            raise InputError(f'{args.config}: the test pipeline has no mmslg.LoadCaptionEmbedding')
-        texts.append(sample['inputs']['text'])
-        keys.append(sample['data_samples'].get('file_name'))
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    if 'text' not in infos[0]:
+        raise InputError(f'{args.config}: the {args.split} dataset has no caption_store')
+    texts = [info['text'] for info in infos]
+    keys = [info['file_name'] for info in infos]
+    captions = ['; '.join(caption_of(info).values()) for info in infos]
     partners = most_unlike(torch.stack(texts)).tolist()
-    captions = ['; '.join(find_caption(dataset, key).values()) for key in keys]
     classes = dataset.metainfo['classes']
     bar = progress_bar(len(keys), 'pairs')
     rows, found = [], []
@@ -116,14 +110,10 @@ def main() -> None:
     )
     pages = []
     for i in order[: args.num]:
-        sample, halves = dataset[i], []
-        truth = sample['data_samples'].gt_instances
-        marks = box_array(truth.bboxes), truth.labels.numpy()
+        sample, halves = dataset[i]['data_samples'], []
         for detections, whose, key in zip(found[i], ('own caption', 'another caption'), ('own', 'other')):
-            shown = detections[detections.scores >= args.score_thr]
-            result = box_array(shown.bboxes), shown.labels.numpy(), shown.scores.numpy()
-            title = f'{whose}: {rows[i][key]}'
-            halves.append(draw_result(sample, result, marks, classes, title, scales_of(dataset, sample)))
+            sample.pred_instances = detections
+            halves.append(draw_sample(sample, classes, args.score_thr, f'{whose}: {rows[i][key]}'))
         pages.append(np.vstack(halves))
     totals = {key: sum(row[key] for row in rows) for key in ('detections', 'gone', 'come')}
     change = float(np.mean([row['score_change'] for row in rows]))
@@ -132,9 +122,9 @@ def main() -> None:
         f'own caption; with the most unlike one {totals["gone"]} have gone and {totals["come"]} have come; '
         f'scores of the others change by {change:.3f} on average'
     )
-    names = [picture_name(i, rows[i]['file_name']) for i in order[: args.num]]
-    write_pages(args.out or f'work_dirs/{Path(args.config).stem}/caption_effect', names, pages)
-    if args.json:
+    names = [f'{i:03d}_{picture_name(keys[i])}.png' for i in order[: args.num]]
+    write_pages(folder, names, pages)
+    if args.json is not None:
         data = dict(
             config=args.config, checkpoint=args.checkpoint, split=args.split, score_thr=args.score_thr
         )

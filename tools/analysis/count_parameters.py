@@ -15,10 +15,9 @@ from mmslg.apis.profiling import (
     check_gradients,
     check_size,
     count_parameters,
-    parse_size,
     toy_batch,
 )
-from mmslg.utils.cli import run
+from mmslg.utils.cli import parse_size, run
 from mmslg.utils.io import write_json
 
 

@@ -1,7 +1,6 @@
 """Draw what a trained detector finds: both modalities with predictions and ground truth."""
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 
@@ -11,14 +10,13 @@ from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
 from mmslg.utils.progress import progress_bar
+from mmslg.visualization.pair_visualizer import draw_sample
 from mmslg.visualization.samples import (
     SPLITS,
-    box_array,
     box_records,
     build_split,
-    draw_result,
+    picture_folder,
     picture_name,
-    scales_of,
     write_pages,
 )
 
@@ -40,37 +38,31 @@ def main() -> None:
     args = parse_args()
     if args.num < 1:
         raise InputError(f'--num {args.num}: wanted at least 1')
+    folder = picture_folder(args, f'predictions_{args.split}')
     cfg = read_config(args.config, args.cfg_options)
     model = load_detector(cfg, args.checkpoint)
     dataset = build_split(cfg, args.split, as_test=True)
     classes = dataset.metainfo['classes']
     num = min(args.num, len(dataset))
     bar = progress_bar(num, 'pairs')
-    names, pages, records = [], [], []
-    for index in np.linspace(0, len(dataset) - 1, num).round().astype(int):
-        packed = dataset[int(index)]
+    pages, records = [], []
+    for index in np.linspace(0, len(dataset) - 1, num).round().astype(int).tolist():
+        packed = dataset[index]
         sample = packed['data_samples']
-        truth = box_array(sample.gt_instances.bboxes), sample.gt_instances.labels.numpy()
-        predicted = predict(model, packed, args.score_thr)
-        found = box_array(predicted.bboxes), predicted.labels.numpy(), predicted.scores.numpy()
-        key = sample.get('file_name', f'pair {index}')
-        title = f'{key}: {len(found[0])} found from a score of {args.score_thr:g}, {len(truth[0])} annotated'
-        names.append(picture_name(int(index), key))
-        pages.append(draw_result(packed, found, truth, classes, title, scales_of(dataset, packed)))
+        sample.pred_instances = predict(model, packed, args.score_thr)
+        pages.append(draw_sample(sample, classes, args.score_thr))
         records.append(
             {
-                'picture': names[-1],
-                'file_name': key,
-                'predictions': [
-                    {**record, 'score': round(float(score), 4)}
-                    for record, score in zip(box_records(found[0], found[1], classes), found[2])
-                ],
-                'ground_truth': box_records(*truth, classes),
+                'picture': f'{index:03d}_{picture_name(sample.file_name)}.png',
+                'file_name': sample.file_name,
+                'predictions': box_records(sample.pred_instances, classes),
+                'ground_truth': box_records(sample.gt_instances, classes),
             }
         )
         bar.update()
-    write_pages(args.out or f'work_dirs/{Path(args.config).stem}/predictions_{args.split}', names, pages)
-    if args.json:
+    names = [record['picture'] for record in records]
+    write_pages(folder, names, pages)
+    if args.json is not None:
         data = {'config': args.config, 'checkpoint': args.checkpoint, 'split': args.split, 'pairs': records}
         write_json(args.json, {**data, 'score_thr': args.score_thr}, indent=2)
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections import Counter
 from pathlib import Path
 
-from mmslg.errors import InputError
 from mmslg.evaluation.functional import (
     PROTOCOLS,
     SETTINGS,
@@ -18,14 +16,15 @@ from mmslg.evaluation.functional import (
     find_notes,
     format_table,
     miss_rates_of,
+    name_methods,
     read_detections,
     read_ground_truth,
 )
 from mmslg.utils.cli import run
-from mmslg.utils.io import atomic_path, write_json
+from mmslg.utils.io import refuse_overwriting, write_json
+from mmslg.visualization.figures import check_png, figure_in
+from mmslg.visualization.palette import CURVES, STYLES
 
-COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
-STYLES = ('-', '--', ':', '-.')
 FPPI_RANGE = (1e-3, 10)
 MISS_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.64, 0.8, 1)
 
@@ -64,31 +63,19 @@ def parse_args() -> argparse.Namespace:
 
 def draw(methods: dict[str, dict[str, dict[str, Curve]]], protocol: str, out: Path) -> None:
     """Draw a row of panels for each setting: all, day, night."""
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-
     settings = list(next(iter(methods.values())))
     looks = {
-        name: {'color': COLOURS[i % 7], 'linestyle': STYLES[i // 7 % 4]} for i, name in enumerate(methods)
+        name: {'color': CURVES[i % 7], 'linestyle': STYLES[i // 7 % 4]} for i, name in enumerate(methods)
     }
-    figure, grid = pyplot.subplots(
-        len(settings),
-        3,
-        figsize=(15, (4.6 + 0.12 * len(methods)) * len(settings)),
-        layout='constrained',
-        squeeze=False,
-    )
-    for setting, row in zip(settings, grid):
-        for split, axes in zip(SPLITS, row):
-            curves = {name: curves[setting][split] for name, curves in methods.items()}
-            draw_panel(axes, curves, looks, PROTOCOLS[protocol].points)
-            images = 'all images' if split == 'all' else split
-            axes.set_title(f'KAIST, setting {setting}, {images} ({protocol} protocol)', fontsize=11)
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, dpi=120)
-    pyplot.close(figure)
+    size = 15, (4.6 + 0.12 * len(methods)) * len(settings)
+    with figure_in(out, figsize=size) as figure:
+        grid = figure.subplots(len(settings), 3, squeeze=False)
+        for setting, row in zip(settings, grid):
+            for split, axes in zip(SPLITS, row):
+                curves = {name: curves[setting][split] for name, curves in methods.items()}
+                draw_panel(axes, curves, looks, PROTOCOLS[protocol].points)
+                images = 'all images' if split == 'all' else split
+                axes.set_title(f'KAIST, setting {setting}, {images} ({protocol} protocol)', fontsize=11)
 
 
 def draw_panel(axes, curves: dict[str, Curve], looks: dict[str, dict], points: tuple[float, ...]) -> None:
@@ -134,27 +121,26 @@ def main() -> None:
     """Read, evaluate and report."""
     args = parse_args()
     settings = tuple(dict.fromkeys(args.setting))
-    if args.plot and Path(args.plot).suffix.lower() != '.png':
-        raise InputError(f'--plot {args.plot}: wanted a name that ends in .png')
-    stems = [Path(path).stem for path in args.dets]
-    twice = [stem for stem, number in Counter(stems).items() if number > 1]
-    if twice:
-        raise InputError(
-            f'--dets: {Counter(stems)[twice[0]]} of them are called {twice[0]}; rename all but one'
-        )
+    if args.plot is not None:
+        check_png(args.plot, '--plot')
+    files = name_methods(args.dets)
+    inputs = [args.gt, *args.dets]
+    inputs += [file for path in inputs if Path(path).is_dir() for file in Path(path).glob('*.txt')]
+    for out in (args.json, args.plot):
+        refuse_overwriting(out, *inputs)
     truth = read_ground_truth(args.gt)
     print('\n'.join(describe_ground_truth(truth, settings)))
     methods = {}
-    for stem, path in zip(stems, args.dets):
+    for stem, path in files.items():
         detections = read_detections(path, truth)
         print(f'{stem}: {"; ".join(find_notes(detections, truth, args.protocol))}')
         methods[stem] = compute_miss_rates(truth, detections, settings, args.protocol)
     print('\nlog-average miss rate in percent')
     print(format_table(methods, args.protocol))
-    if args.json:
+    if args.json is not None:
         write_json(args.json, {stem: miss_rates_of(curves) for stem, curves in methods.items()}, indent=2)
         print(f'figures in {args.json}')
-    if args.plot:
+    if args.plot is not None:
         draw(methods, args.protocol, Path(args.plot))
         print(f'curves in {args.plot}')
 

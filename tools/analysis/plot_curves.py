@@ -1,18 +1,23 @@
 """Plot loss and validation metrics of one or more training runs."""
 
+from __future__ import annotations
+
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
-from mmslg.utils.io import atomic_path, write_json
+from mmslg.utils.io import write_json
+from mmslg.visualization.figures import check_png, figure_in
+from mmslg.visualization.palette import CURVES, STYLES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DEFAULT_METRICS = ('bbox_mAP', 'bbox_mAP_50', 'mAP', 'mAP_50', 'AP50')
 """Last parts of the metric names that are drawn unless --metrics names others."""
-COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
-STYLES = ('-', '--', ':', '-.')
 
 
 def parse_args() -> argparse.Namespace:
@@ -103,24 +108,19 @@ def choose_metrics(runs: list[dict], wanted: list[str] | None) -> list[str]:
     return wanted
 
 
-def draw(runs: list[dict], names: list[str], out: Path) -> None:
-    """Draw both panels to ``out``."""
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.2), layout='constrained')
+def draw(runs: list[dict], names: list[str], figure: Figure) -> None:
+    """Draw both panels."""
+    left, right = figure.subplots(1, 2)
     several = len(runs) > 1
     for i, run_ in enumerate(runs):
-        colour = COLOURS[i % len(COLOURS)]
+        colour = CURVES[i % len(CURVES)]
         title = Path(run_['work_dir']).name or run_['work_dir']
         left.plot(*zip(*run_['loss']), color=colour, linewidth=1.8, label=title)
         for j, name in enumerate(n for n in names if n in run_['metrics']):
             look = (
                 {'color': colour, 'linestyle': STYLES[j % len(STYLES)]}
                 if several
-                else {'color': COLOURS[j % 7]}
+                else {'color': CURVES[j % 7]}
             )
             points = run_['metrics'][name]
             label = f'{title}: {name}' if several else name
@@ -142,9 +142,6 @@ def draw(runs: list[dict], names: list[str], out: Path) -> None:
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.spines[['top', 'right']].set_visible(False)
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, dpi=120)
-    pyplot.close(figure)
 
 
 def main() -> None:
@@ -152,16 +149,15 @@ def main() -> None:
     args = parse_args()
     runs = [read_run(work_dir) for work_dir in args.work_dirs]
     names = choose_metrics(runs, args.metrics)
-    out = Path(args.out or Path(args.work_dirs[0]) / 'curves.png')
-    if out.suffix.lower() != '.png':
-        raise InputError(f'--out {out}: wanted a name that ends in .png')
-    draw(runs, names, out)
+    out = check_png(Path(args.work_dirs[0], 'curves.png') if args.out is None else args.out, '--out')
+    with figure_in(out, figsize=(11, 4.2)) as figure:
+        draw(runs, names, figure)
     for run_ in runs:
         last = [f'loss {run_["loss"][-1][1]:.4g} at iteration {run_["loss"][-1][0]}']
         last += [f'{name} {run_["metrics"][name][-1][1]:.3f}' for name in names if name in run_['metrics']]
         print(f'{run_["run"]}: {", ".join(last)}')
     print(f'curves in {out}')
-    if args.json:
+    if args.json is not None:
         write_json(args.json, {'runs': runs, 'drawn': names, 'picture': str(out)}, indent=2)
 
 

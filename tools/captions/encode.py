@@ -15,12 +15,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmslg.captions.building import build_text_encoder
+from mmslg.captions.building import build_text_encoder, import_modules
 from mmslg.captions.encoders.network import POOLINGS
 from mmslg.captions.schema import read_captions
 from mmslg.captions.store import CaptionStore, write_store
 from mmslg.captions.variants import STORE_VARIANTS, rewrite
 from mmslg.utils import cli
+from mmslg.utils.io import check_writable, refuse_overwriting
 from mmslg.utils.progress import count_to, progress_bar
 
 OPTIONS = ('model', 'pretrained', 'pooling', 'max_tokens', 'batch_size', 'device', 'width')
@@ -49,6 +50,14 @@ def parse_args() -> argparse.Namespace:
         '--variant', choices=STORE_VARIANTS, default='structured', help='form of the captions [structured]'
     )
     parser.add_argument('--classes', nargs='+', default=(), metavar='NAME', help='for --variant class_names')
+    parser.add_argument(
+        '--import',
+        dest='modules',
+        action='append',
+        default=[],
+        metavar='MODULE',
+        help='import this module first; it may register an encoder of yours (may be repeated)',
+    )
     parser.add_argument('--out', required=True, metavar='STORE', help='store to write, .safetensors')
     return parser.parse_args()
 
@@ -56,6 +65,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Encode all captions."""
     args = parse_args()
+    refuse_overwriting(check_writable(args.out), args.captions)
+    import_modules(args.modules)
     records = read_captions(args.captions)
     captions = {key: record.caption for key, record in records.items()}
     captions = rewrite(captions, args.variant, args.classes)

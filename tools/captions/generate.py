@@ -1,11 +1,11 @@
 r"""Caption the visible and infrared pairs of annotation files.
 
-Example:
+Examples:
     python tools/captions/generate.py data/flir/train.json data/flir/test.json \
         --captioner photometric --out data/flir/captions.jsonl
 
-    torchrun --nproc-per-node 4 tools/captions/generate.py data/flir/train.json --captioner qwen \
-        --model Qwen/Qwen2.5-VL-7B-Instruct --out data/flir/captions.jsonl --resume
+    python tools/captions/generate.py data/flir/train.json --captioner qwen \
+        --model Qwen/Qwen2.5-VL-7B-Instruct --out data/flir/captions.jsonl
 
     python tools/captions/generate.py data/flir/train.json --captioner openai \
         --base-url http://localhost:8000/v1 --model Qwen/Qwen2.5-VL-72B-Instruct --concurrency 32 \
@@ -15,26 +15,22 @@ Example:
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from mmengine.config import DictAction
 
-from mmslg.captions.building import build_captioner
+from mmslg.annotations import check_files, read_annotations
+from mmslg.captions.building import build_captioner, import_modules
 from mmslg.captions.captioners.qwen import DTYPES
-from mmslg.captions.generation import generate_captions, shard_from_environment
-from mmslg.captions.journal import failed_path
-from mmslg.captions.pairs import read_pairs
-from mmslg.captions.schema import COMPONENTS, CaptionRecord
-from mmslg.errors import InputError
+from mmslg.captions.generation import generate_captions, merge_pairs
+from mmslg.captions.journal import failed_path, partial_path
+from mmslg.captions.report import format_summary, summarise
 from mmslg.utils import cli
+from mmslg.utils.io import check_writable, refuse_overwriting
 from mmslg.utils.progress import count_to, progress_bar
-
-TABLE_ROWS = 12
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,13 +41,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('annotations', nargs='+', metavar='ANNOTATIONS', help='COCO-form JSON files')
     parser.add_argument('--captioner', default='photometric', help='registered name (default: photometric)')
     parser.add_argument('--out', required=True, metavar='JSONL', help='captions.jsonl to write')
-    parser.add_argument('--root', metavar='DIR', help="the dataset's folder [that of each annotation file]")
+    parser.add_argument(
+        '--root', metavar='DIR', help='folder of the images of files that do not say it [that of each file]'
+    )
     for what in ('visible', 'infrared'):
-        parser.add_argument(
-            f'--{what}',
-            metavar='DIR',
-            help=f'{what} images [as the annotation file says, else {what}/ below --root]',
-        )
+        parser.add_argument(f'--{what}', metavar='DIR', help=f'{what} images [as each file says]')
     parser.add_argument('--resume', action='store_true', help='caption only the pairs that --out lacks')
     parser.add_argument(
         '--workers',
@@ -99,50 +93,36 @@ def _add_captioner_options(group: Any) -> None:
     group.set_defaults(captioner_flags=[option.dest for option in options])
 
 
-def distribution(records: Sequence[CaptionRecord]) -> str:
-    """Return a table of how often each phrase occurs in each component."""
-    lines = []
-    for name in COMPONENTS:
-        counts = Counter(getattr(record.caption, name) for record in records)
-        lines.append(f'{name} ({len(counts)} distinct)')
-        for phrase, count in counts.most_common(TABLE_ROWS):
-            lines.append(f'  {count:7d}  {100 * count / len(records):5.1f} %  {phrase}')
-        rest = sum(count for _, count in counts.most_common()[TABLE_ROWS:])
-        if rest:
-            lines.append(f'  {rest:7d}  {100 * rest / len(records):5.1f} %  (others)')
-    return '\n'.join(lines)
-
-
 def main() -> int:
     """Caption all pairs; return 1 if some got no caption."""
     args = parse_args()
-    for module in args.modules:
-        _import(module)
+    for path in (check_writable(args.out), partial_path(args.out), failed_path(args.out)):
+        refuse_overwriting(path, *args.annotations)
+    import_modules(args.modules)
+    prefix = {'img': args.visible, 'ir': args.infrared}
+    prefix = {key: os.path.abspath(folder) for key, folder in prefix.items() if folder is not None}
+    files = [read_annotations(path, args.root, prefix, need_boxes=False) for path in args.annotations]
+    for file in files:
+        if file.tolerated:
+            print(f'{file.path}: {file.remarks()}')
+        if args.root and not prefix and file.data['info'].get('data_root'):
+            print(f'{file.path}: says where its images lie, so --root does not count for it')
+    pairs = merge_pairs(files)
+    check_files(pairs)
     given = {name: getattr(args, name) for name in args.captioner_flags}
     options = {name: value for name, value in given.items() if value is not None}
-    rank, world = shard_from_environment()
-    pairs = read_pairs(args.annotations, args.visible, args.infrared, args.root)
     captioner = build_captioner(args.captioner, **{**options, **args.captioner_options})
     workers = args.workers or captioner.workers or min(4, os.cpu_count() or 1)
-    what = 'pairs' if world == 1 else f'pairs of process {rank + 1} of {world}'
     progress: Callable[[int], None] | None = None
 
     def report(done: int, total: int) -> None:
         nonlocal progress
-        progress = progress or count_to(progress_bar(total, what))
+        progress = progress or count_to(progress_bar(total, 'pairs'))
         progress(done)
 
-    result = generate_captions(
-        pairs, captioner, args.captioner, args.out, args.resume, workers, report, rank, world
-    )
-    if not result.whole:
-        print(
-            f'process {rank + 1} of {world}: {len(result.records)} pairs captioned, {len(result.failures)} '
-            f'failed; the process that ends last writes {args.out}'
-        )
-        return 0  # anything else would make torchrun stop the other processes
+    result = generate_captions(pairs, captioner, args.captioner, args.out, args.resume, workers, report)
     if result.records:
-        print(distribution(result.records))
+        print(format_summary(summarise({r.file_name: r for r in result.records}, failures=result.failures)))
     print(f'{len(result.records)} captions in {args.out}')
     if result.failures:
         print(
@@ -151,17 +131,6 @@ def main() -> int:
             file=sys.stderr,
         )
     return 1 if result.failures else 0
-
-
-def _import(module: str) -> None:
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f'--import {module}: {error}; name a module as Python imports it from here'
-        ) from None
 
 
 def _positive(text: str) -> int:

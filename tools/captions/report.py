@@ -8,14 +8,17 @@ Example:
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
-from mmslg.captions.pairs import read_pairs
-from mmslg.captions.report import format_summary, read_failures, read_times, summarise
+from mmslg.annotations import read_annotations
+from mmslg.captions.generation import merge_pairs
+from mmslg.captions.journal import failed_path, read_failures
+from mmslg.captions.report import format_summary, summarise
 from mmslg.captions.schema import read_captions
 from mmslg.errors import InputError
 from mmslg.utils import cli
-from mmslg.utils.io import write_json
+from mmslg.utils.io import refuse_overwriting, write_json
 from mmslg.visualization.captions import choose_pairs, draw_pair, draw_summary
 from mmslg.visualization.pairs import contact_sheet, write_picture
 
@@ -32,13 +35,11 @@ def parse_args() -> argparse.Namespace:
         metavar='FILE',
         help='COCO-form JSON files: compares the time of day, and draws pairs',
     )
-    parser.add_argument('--root', metavar='DIR', help="the dataset's folder [that of each annotation file]")
+    parser.add_argument(
+        '--root', metavar='DIR', help='folder of the images of files that do not say it [that of each file]'
+    )
     for what in ('visible', 'infrared'):
-        parser.add_argument(
-            f'--{what}',
-            metavar='DIR',
-            help=f'{what} images [as the annotation file says, else {what}/ below --root]',
-        )
+        parser.add_argument(f'--{what}', metavar='DIR', help=f'{what} images [as each file says]')
     parser.add_argument(
         '--num',
         type=int,
@@ -55,23 +56,26 @@ def main() -> None:
     args = parse_args()
     if args.num < 0:
         raise InputError(f'--num {args.num}: wanted 0 or more')
-    records = read_captions(args.captions)
-    times = read_times(args.annotations) if args.annotations else None
-    summary = summarise(records, times, read_failures(args.captions))
-    print(format_summary(summary))
+    annotations = args.annotations or []
+    refuse_overwriting(args.json, args.captions, failed_path(args.captions), *annotations)
     out = Path(args.out or Path(args.captions).with_name('captions_report'))
     if out.exists() and not out.is_dir():
         raise InputError(f'{out}: wanted a folder, this is a file')
+    records = read_captions(args.captions)
+    prefix = {'img': args.visible, 'ir': args.infrared}
+    prefix = {key: os.path.abspath(folder) for key, folder in prefix.items() if folder is not None}
+    pairs = merge_pairs(read_annotations(path, args.root, prefix, need_boxes=False) for path in annotations)
+    times = {pair.key: pair.time for pair in pairs} if annotations else None
+    summary = summarise(records, times, read_failures(args.captions))
+    print(format_summary(summary))
     draw_summary(summary, out / 'distribution.png')
     written = ['distribution.png']
-    if args.annotations and args.num:
-        pairs = read_pairs(args.annotations, args.visible, args.infrared, args.root)
-        pairs = [pair for pair in pairs if pair.key in records]
-        if pairs:
-            chosen = choose_pairs(pairs, summary['annotated']['disagreeing'], args.num)
-            pages = [draw_pair(pair, records[pair.key], times[pair.key]) for pair in chosen]
-            write_picture(out / 'contact_sheet.png', contact_sheet(pages))
-            written.append('contact_sheet.png')
+    pairs = [pair for pair in pairs if pair.key in records]
+    if pairs and args.num:
+        chosen = choose_pairs(pairs, summary['annotated']['disagreeing'], args.num)
+        sheet = contact_sheet([draw_pair(pair, records[pair.key]) for pair in chosen])
+        write_picture(out / 'contact_sheet.png', sheet)
+        written.append('contact_sheet.png')
     if args.json:
         write_json(args.json, {'captions_file': str(args.captions), **summary}, indent=2, ensure_ascii=False)
     print(f'{" and ".join(written)} in {out}')

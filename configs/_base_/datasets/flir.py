@@ -1,32 +1,17 @@
 # FLIR-aligned: 4129 training and 1013 test pairs of 640x512, boxes drawn in the infrared images.
-# tools/dataset_converters/flir.py writes the annotations, and into them where the images lie.
+# `python tools/convert.py flir data/flir_aligned` writes the annotations.
 _base_ = 'pairs.py'
 
 data_root = 'data/flir_aligned/'
-caption_store = data_root + 'captions.safetensors'  # tools/captions/generate.py and encode.py write it
-metainfo = dict(
-    classes=(
-        'person',
-        'car',
-        'bicycle',
-    )
+_data = dict(
+    data_root=data_root,
+    metainfo=dict(classes=('person', 'car', 'bicycle')),
+    pipeline=dict(resize=dict(scale=(640, 512))),
 )
-scale = (640, 512)  # width, height in pixels; the aspect is kept
-
-_load = [dict(type='mmslg.LoadVisible'), dict(type='mmslg.LoadInfrared')]
-_boxes = dict(type='mmdet.LoadAnnotations', with_bbox=True)
-_resize = dict(type='mmdet.Resize', scale=scale, keep_ratio=True)
-_pack = [
-    dict(type='mmslg.LoadCaptionEmbedding', store=caption_store),
-    dict(type='mmslg.PackPairedInputs'),
-]
-train_pipeline = [*_load, _boxes, _resize, dict(type='mmdet.RandomFlip', prob=0.5), *_pack]
-test_pipeline = [*_load, _resize, _boxes, *_pack]
-
-train_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline))
+train_dataloader = dict(dataset=_data)
 # FLIR-aligned has two splits: the literature validates and reports on the 1013 test pairs. So nothing is
 # selected here: there is no save_best, and the figure is that of the last epoch.
-val_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=test_pipeline))
+val_dataloader = dict(dataset=_data)
 test_dataloader = val_dataloader
 val_evaluator = dict(type='mmslg.PairedCocoMetric', ann_file=data_root + 'annotations_test.json')
 test_evaluator = val_evaluator

@@ -1,8 +1,7 @@
-# Minutes on two CPU cores. It counts iterations, so that a folder of 16 pairs learns as one of 240 does;
-# MMSLG_ITERS in the environment sets how many.
+# Minutes on two CPU cores. It counts iterations, so that a folder of 16 pairs learns as one of 240 does.
 _base_ = '../default_runtime.py'
 
-max_iters = int('{{$MMSLG_ITERS:800}}')
+max_iters = 800
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmslg.LayerDecayOptimWrapperConstructor',

@@ -64,7 +64,7 @@ class Captioner(ABC):
 
         Args:
             visible: BGR image ``(H, W, 3)``, uint8.
-            infrared: Image ``(H', W')``, uint8 or uint16 as stored.
+            infrared: Image ``(H, W)``, uint8 or uint16 as stored.
 
         Returns:
             The four components.

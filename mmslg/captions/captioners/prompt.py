@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from mmslg.captions.captioners.base import CaptionFailure
-from mmslg.captions.schema import COMPONENTS, VOCABULARY, StructuredCaption
+from mmslg.captions.schema import COMPONENTS, VOCABULARY, StructuredCaption, one_line
 from mmslg.errors import InputError
 from mmslg.utils.image_io import to_8bit
 
@@ -91,11 +91,11 @@ def parse_answer(text: str) -> StructuredCaption:
     try:
         data = json.loads(fenced[1] if fenced else body, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as error:
-        raise UnusableAnswer(f'it is not one JSON object ({_one_line(error)})', text[:MAX_QUOTE]) from None
+        raise UnusableAnswer(f'it is not one JSON object ({_shown(str(error))})', text[:MAX_QUOTE]) from None
     try:
         return StructuredCaption(**_checked(data))
     except InputError as error:
-        raise UnusableAnswer(_one_line(error), text[:MAX_QUOTE]) from None
+        raise UnusableAnswer(_shown(str(error)), text[:MAX_QUOTE]) from None
 
 
 def interview(
@@ -187,13 +187,8 @@ def _without_repeats(items: list[tuple[str, Any]]) -> dict[str, Any]:
     return data
 
 
-def _one_line(error: Exception) -> str:
-    return _shown(str(error))
-
-
 def _shown(text: str) -> str:
-    printable = ''.join(letter if letter.isprintable() else ' ' for letter in text)
-    return _defused(' '.join(printable.split())[:200])
+    return _defused(one_line(text, 200))
 
 
 def _defused(text: str) -> str:

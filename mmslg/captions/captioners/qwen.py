@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -33,14 +32,14 @@ DTYPES = ('auto', 'bfloat16', 'float16', 'float32')
 class QwenCaptioner(Captioner):
     """Asks a Qwen2.5-VL of any size about both images; greedy decoding, in batches.
 
-    The model must fit on one device. A larger one is better served by an inference server, see
-    :class:`mmslg.captions.captioners.server.OpenAICaptioner`.
+    One process, one device, which the model must fit on. A larger model, or a large collection, is better
+    served by an inference server, see :class:`mmslg.captions.captioners.server.OpenAICaptioner`.
 
     Args:
         model: Folder of the model, or its name on the Hugging Face hub.
         batch_size: Pairs that are generated together.
         dtype: Precision of the weights, one of ``DTYPES``; ``'auto'`` takes that of the checkpoint.
-        device: ``'auto'`` takes the GPU numbered ``LOCAL_RANK``, or the CPU if there is none.
+        device: ``'auto'`` takes the GPU if there is one, else the CPU.
         max_pixels: Bound of each image; a larger one is scaled down.
         max_tokens: Bound of an answer.
         attempts: Questions for each pair, at most.
@@ -143,9 +142,7 @@ def _device(name: str) -> str:
 
     if name != 'auto':
         return name
-    if not torch.cuda.is_available():
-        return 'cpu'
-    return f'cuda:{int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count()}'
+    return 'cuda' if torch.cuda.is_available() else 'cpu'
 
 
 def _load(name: str, dtype: str, device: str) -> tuple[Any, Any]:

@@ -23,7 +23,7 @@ from mmslg.captions.captioners.prompt import (
     interview,
     prepare_images,
 )
-from mmslg.captions.schema import StructuredCaption
+from mmslg.captions.schema import StructuredCaption, one_line
 from mmslg.errors import InputError
 from mmslg.registry import CAPTIONERS
 
@@ -102,7 +102,7 @@ class OpenAICaptioner(Captioner):
                 model=self._model, messages=messages, temperature=0, max_tokens=self._max_tokens
             )
         except openai.APIStatusError as error:
-            reason = f'the server answered {error.status_code}: {_short(error.response.text)}'
+            reason = f'the server answered {error.status_code}: {one_line(error.response.text, 200)}'
             if error.status_code in REFUSALS:
                 raise InputError(
                     f'{self._base_url}: {reason}; check --base-url, --model and the key'
@@ -112,7 +112,7 @@ class OpenAICaptioner(Captioner):
             raise CaptionFailure(reason) from None
         except openai.APIConnectionError as error:
             # A time-out is one of these.
-            reason = f'{_short(error.message)} ({_short(str(error.__cause__ or "no detail"))})'
+            reason = f'{one_line(error.message, 200)} ({one_line(str(error.__cause__ or "no detail"), 200)})'
             self._count_failure(reason)
             raise CaptionFailure(reason) from None
         with self._lock:
@@ -167,7 +167,3 @@ def _content(body: str) -> str:
     if not isinstance(content, str):
         raise UnusableAnswer("the server's reply is no chat completion with a text", body[:MAX_QUOTE])
     return content
-
-
-def _short(text: str) -> str:
-    return ' '.join(text.split())[:200]

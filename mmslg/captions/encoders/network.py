@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mmslg.captions.encoders.base import TextEncoder
+from mmslg.captions.schema import one_line
 from mmslg.errors import InputError
 
 POOLINGS = ('pooled', 'tokens')
@@ -131,5 +132,4 @@ def require(package: str, encoder: str) -> ModuleType:
 
 def first_line(error: BaseException, length: int = 300) -> str:
     """Return the message of another package's error as one line of bounded length."""
-    text = ' '.join(str(error).split()) or type(error).__name__
-    return text if len(text) <= length else f'{text[:length]}...'
+    return one_line(str(error) or type(error).__name__, length)

@@ -1,146 +1,85 @@
-"""From what was found to a verdict: one line for each kind of defect."""
+"""From what was found at each pair to a verdict on the dataset as a whole."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from mmslg.conversion import published
 from mmslg.conversion.base import DatasetReader
 from mmslg.conversion.layout import Layout
-from mmslg.conversion.verification import dataset_checks
+from mmslg.conversion.output import MANIFEST
 from mmslg.conversion.verification.inspect import MIN_COLOUR, PairReport
+from mmslg.conversion.verification.kinds import KINDS, Check
 
-GET_AGAIN = 'get the files again from the archive'
-KINDS: dict[str, tuple[str, str]] = {
-    'missing-visible': ('visible image missing', GET_AGAIN + ', or take the pairs out of the lists'),
-    'missing-infrared': ('infrared image missing', GET_AGAIN + ', or take the pairs out of the lists'),
-    'missing-label': ('label file missing', GET_AGAIN + '; an image without objects has a label file, too'),
-    'orphan-image': ('image without partner and label', 'remove it, or get the rest of the pair'),
-    'orphan-label': ('label file without images', 'get the images, or remove the label file'),
-    'split-overlap': (
-        'pair in two splits',
-        'correct the lists or folders: test pairs must not be trained on',
-    ),
-    'unreadable': ('image cannot be decoded', GET_AGAIN),
-    'truncated': ('image truncated', GET_AGAIN),
-    'blank-image': ('image of one colour', GET_AGAIN),
-    'size-mismatch': ('two sizes in a pair', 'register and resize the two images of a pair to one size'),
-    'wrong-size': ('size differs from the other pairs', 'replace these images by the original ones'),
-    'resized': ('all images differ from the published size', 'fine if the labels were scaled along'),
-    'label-size': (
-        '<size> in the labels is not the image size',
-        'see that labels and images belong together',
-    ),
-    'bad-label': ('label file cannot be read', GET_AGAIN + ', or correct the line that is named'),
-    'stray-class': (
-        'class that the dataset does not have',
-        'correct the name; the converter drops such boxes',
-    ),
-    'no-box': ('object without coordinates', 'correct or remove the object; the converter drops it'),
-    'box-outside': ('box outside the image', 'see that labels and images belong together, correct the box'),
-    'empty-box': ('box without area', 'correct or remove the box; the converter drops it'),
-    'duplicate-box': ('box given twice', 'remove one of the two'),
-    'duplicate-image': ('one image under two names', GET_AGAIN + ': one copy was written over another'),
-    'same-image': ('visible and infrared are the same image', GET_AGAIN + ': one was copied over the other'),
-    'swapped': ('visible and infrared swapped', 'swap the two folders, or the files of the pairs named'),
-    'grey-visible': ('visible image without colour', 'see that it is no infrared image; get it again'),
-    'border': (
-        'white border not as expected',
-        'keep all images at 840x712 with, or at 640x512 without border',
-    ),
-    'misaligned': ('infrared images shifted', 'register the pairs: shift the infrared images back'),
-    'misaligned-pair': ('single pair shifted', 'see whether its two images belong together'),
-    'incomplete': ('pairs of the published split missing', 'get the missing files'),
-    'label-version': ('boxes are not the published number', 'say in your results which labels you used'),
-    'converted': ('annotations do not fit their manifest', 'run the converter again'),
-}
-"""Title of each kind and what to do about it."""
-
-WARNINGS = {'resized', 'label-size', 'label-version'}
-"""Kinds that do not keep anybody from training."""
-
-
-@dataclass
-class Check:
-    """The outcome for one kind of defect.
-
-    Args:
-        kind: Key of KINDS.
-        status: ``ok``, ``warn`` or ``fail``.
-        items: What was found.
-        known: Items that the published dataset is known to have; they do not count.
-        note: A remark for the table.
-    """
-
-    kind: str
-    status: str = 'ok'
-    items: list[str] = field(default_factory=list)
-    known: list[str] = field(default_factory=list)
-    note: str = ''
-
-    @property
-    def title(self) -> str:
-        """Name of the defect for people."""
-        return KINDS[self.kind][0]
-
-    @property
-    def action(self) -> str:
-        """What to do about it."""
-        return KINDS[self.kind][1]
+MAX_SHIFT = 6.0
+"""Median shift in pixels, by itself and beyond the usual one, from which on pairs count as misaligned."""
+MAX_PAIR_SHIFT = 10.0
+"""Deviation of a single pair from the median in pixels from which on it is named."""
+MIN_PAIRS = 3
+SAMPLE_SHARE = 0.1
+"""Below this share of the published pairs a folder is taken for a sample, not for a broken download."""
 
 
 def run_checks(reader: DatasetReader, layout: Layout, reports: list[PairReport]) -> list[Check]:
     """Judge all findings.
 
     Returns:
-        One check for each kind, in the order of KINDS.
+        One check for each kind, in the order of KINDS, the reader's own kinds last.
     """
-    checks = {kind: Check(kind) for kind in KINDS}
+    kinds = {**KINDS, **reader.own_kinds}
+    checks = {kind: Check(kind, *words) for kind, words in kinds.items()}
     for kind, items in layout.problems.items():
         checks[kind].items += items
     for report in reports:
         for kind, item in report.findings:
-            known = kind == 'truncated' and item.endswith(published.DRONEVEHICLE_TRUNCATED)
+            known = kind == 'truncated' and item.endswith(reader.known_truncated)
             (checks[kind].known if known else checks[kind].items).append(item)
     _sizes(reader, reports, checks)
     _duplicates(reports, checks)
     _colours(reports, checks)
-    dataset_checks.check_shifts(reader.name, reports, checks)
-    dataset_checks.check_counts(reader.name, layout, reports, checks)
-    dataset_checks.check_outputs(layout, checks)
-    for check in checks.values():
-        if check.items:
-            check.status = 'warn' if check.kind in WARNINGS else 'fail'
+    _shifts(reader, reports, checks)
+    _counts(reader, layout, reports, checks)
+    _outputs(layout, checks)
     return list(checks.values())
 
 
+def shift_summary(reader: DatasetReader, reports: list[PairReport]) -> dict:
+    """Return the distribution of the shifts that can be relied on, in pixels."""
+    known = [r.shift for r in reports if r.shift]
+    shifts = np.array([(s.dx, s.dy) for s in known if s.reliable]).reshape(-1, 2)
+    if len(shifts) == 0:
+        return dict(pairs=len(known), reliable=0)
+    median = np.median(shifts, 0)
+    usual = reader.usual_shift or (0.0, 0.0)
+    return dict(
+        pairs=len(known),
+        reliable=len(shifts),
+        median=[round(float(v), 2) for v in median],
+        usual=list(usual),
+        beyond_usual=[round(float(v), 2) for v in median - usual],
+        deviation=[round(float(v), 2) for v in np.median(np.abs(shifts - median), 0)],
+    )
+
+
 def _sizes(reader: DatasetReader, reports: list[PairReport], checks: dict[str, Check]) -> None:
-    """Compare every pair with the size that most have."""
+    """Compare every pair with its labels and, where one size is published, with the size that most have."""
     sized = [r for r in reports if r.sizes[0] and r.sizes[0] == r.sizes[1]]
-    if not sized:
+    official = set(reader.sizes or ())
+    for report in sized:
+        claimed, size = report.label_size, report.sizes[0]
+        if claimed and claimed != size and not {claimed, size} <= official:
+            checks['label-size'].items.append(f'{report.key}: {_times(claimed)}, image {_times(size)}')
+    if not sized or not official:
         return
     usual = Counter(r.sizes[0] for r in sized).most_common(1)[0][0]
-    border = 2 * published.BORDER
-    official = {reader.size}
-    if reader.name == 'dronevehicle':
-        official.add((reader.size[0] + border, reader.size[1] + border))
-        checks['border'].note = f'{sum(bool(r.bordered) for r in sized)} of {len(sized)} pairs with border'
     for report in sized:
         if report.sizes[0] != usual:
-            mixed = {report.sizes[0], usual} == official and len(official) == 2
+            kind = reader.mixed_sizes if {report.sizes[0], usual} <= official else 'wrong-size'
             text = f'{report.key}: {_times(report.sizes[0])}, most pairs {_times(usual)}'
-            if not mixed:
-                checks['wrong-size'].items.append(text)
-            elif not any(kind == 'border' for kind, _ in report.findings):
-                checks['border'].items.append(text)
-        claimed = report.label_size
-        if claimed and claimed != report.sizes[0] and not {claimed, report.sizes[0]} <= official:
-            checks['label-size'].items.append(
-                f'{report.key}: {_times(claimed)}, image {_times(report.sizes[0])}'
-            )
+            checks[kind].items.append(text)
     if usual not in official:
         wanted = ' or '.join(_times(s) for s in sorted(official))
         checks['resized'].items.append(f'{_times(usual)}, published {wanted}')
@@ -179,3 +118,76 @@ def _colours(reports: list[PairReport], checks: dict[str, Check]) -> None:
     if judged:
         medians = np.median([r.colours for r in judged], 0)
         checks['grey-visible'].note = f'colour: visible {medians[0]:.1f}, infrared {medians[1]:.1f}'
+
+
+def _shifts(reader: DatasetReader, reports: list[PairReport], checks: dict[str, Check]) -> None:
+    """Find a shift that most pairs share, and single pairs that are shifted otherwise."""
+    summary = shift_summary(reader, reports)
+    if summary['reliable'] < MIN_PAIRS:
+        checks['misaligned'].note = f'only {summary["reliable"]} pairs have a clear estimate'
+        return
+    median, beyond = summary['median'], summary['beyond_usual']
+    text = f'median shift ({median[0]:+.1f}, {median[1]:+.1f}) px of {summary["reliable"]} pairs'
+    if reader.usual_shift:
+        text += f', ({beyond[0]:+.1f}, {beyond[1]:+.1f}) beyond the usual one'
+    checks['misaligned'].note = text
+    if min(np.hypot(*median), np.hypot(*beyond)) > MAX_SHIFT:
+        checks['misaligned'].items.append(text)
+    for report in reports:
+        shift = report.shift
+        if shift and shift.reliable and np.hypot(shift.dx - median[0], shift.dy - median[1]) > MAX_PAIR_SHIFT:
+            checks['misaligned-pair'].items.append(f'{report.key}: ({shift.dx:+.1f}, {shift.dy:+.1f}) px')
+
+
+def _counts(
+    reader: DatasetReader, layout: Layout, reports: list[PairReport], checks: dict[str, Check]
+) -> None:
+    """Compare pairs and boxes with the published numbers; a small sample is only called one."""
+    found = {split: len(pairs) for split, pairs in layout.splits.items()}
+    published = reader.published_pairs(found)
+    if 'all' in published:
+        found = {**found, 'all': sum(map(len, layout.splits.values()))}
+    notes = []
+    complete: dict[str, Counter] = {}
+    for split, count in found.items():
+        wanted = published.get(split)
+        if not wanted:
+            notes.append(f'{split} {count}')
+            continue
+        sample = count < SAMPLE_SHARE * wanted
+        notes.append(f'{split} {count} of {wanted}{", a sample" if sample else ""}')
+        if count > wanted:
+            checks['label-version'].items.append(f'{split}: {count} pairs, published {wanted}')
+        elif count < wanted and not sample:
+            checks['incomplete'].items.append(f'{split}: {count} of {wanted} pairs')
+        elif count == wanted:
+            complete[split] = Counter()
+    for report in reports:
+        if report.split in complete:
+            complete[report.split].update(report.num_boxes)
+    notes += [f'no {split}' for split in published if split not in found]
+    checks['incomplete'].note = ', '.join(notes)
+    if reader.versions and all(split in complete for v in reader.versions.values() for split in v):
+        version = reader.label_version(complete)
+        checks['label-version'].note = version
+        if version.startswith('unknown'):
+            checks['label-version'].items.append(version)
+
+
+def _outputs(layout: Layout, checks: dict[str, Check]) -> None:
+    """Compare annotations in the folder with the hashes of their manifest."""
+    path = layout.root / MANIFEST
+    check = checks['converted']
+    if not path.is_file():
+        check.note = 'not converted here yet'
+        return
+    try:
+        outputs = json.loads(path.read_text(encoding='utf-8'))['outputs']
+        wanted = {str(name): str(digest) for name, digest in outputs.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        check.note = f'{MANIFEST} is not one of the converter'
+        return
+    for name, digest in wanted.items():
+        file = layout.root / name.replace('\\', '/').rsplit('/', 1)[-1]
+        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+            check.items.append(name)

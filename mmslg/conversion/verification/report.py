@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mmslg.conversion.base import DatasetReader
 from mmslg.conversion.layout import Layout, plural
-from mmslg.conversion.verification.checks import Check
-from mmslg.conversion.verification.dataset_checks import shift_summary
+from mmslg.conversion.verification.checks import shift_summary
 from mmslg.conversion.verification.inspect import PairReport
+from mmslg.conversion.verification.kinds import Check
 from mmslg.utils.io import atomic_path
 
 EXAMPLES = 3
@@ -43,14 +44,14 @@ def print_table(checks: list[Check]) -> None:
             print(f'       to do: {check.action}')
 
 
-def as_data(dataset: str, layout: Layout, reports: list[PairReport], checks: list[Check]) -> dict:
+def as_data(reader: DatasetReader, layout: Layout, reports: list[PairReport], checks: list[Check]) -> dict:
     """Return everything as JSON data."""
     fit, sentence = verdict(checks)
     boxes: dict[str, Counter] = {split: Counter() for split in layout.splits}
     for report in reports:
         boxes[report.split].update(report.num_boxes)
     return dict(
-        dataset=dataset,
+        dataset=reader.name,
         root=str(layout.root),
         recognised=layout.description,
         fit_to_train=fit,
@@ -60,7 +61,7 @@ def as_data(dataset: str, layout: Layout, reports: list[PairReport], checks: lis
         pairs={split: len(pairs) for split, pairs in layout.splits.items()},
         boxes={split: dict(counts) for split, counts in boxes.items()},
         shift=dict(
-            shift_summary(dataset, reports),
+            shift_summary(reader, reports),
             each={r.key: [r.shift.dx, r.shift.dy, r.shift.reliable] for r in reports if r.shift},
         ),
         checks=[

@@ -1,6 +1,6 @@
-"""Transforms that load a pair and its caption, and pack them."""
+"""Transforms that load a pair, and pack it with its caption."""
 
 from mmslg.datasets.transforms.formatting import PackPairedInputs
-from mmslg.datasets.transforms.loading import LoadCaptionEmbedding, LoadInfrared, LoadVisible
+from mmslg.datasets.transforms.loading import LoadInfrared, LoadVisible
 
-__all__ = ['LoadCaptionEmbedding', 'LoadInfrared', 'LoadVisible', 'PackPairedInputs']
+__all__ = ['LoadInfrared', 'LoadVisible', 'PackPairedInputs']

@@ -14,6 +14,7 @@ META_KEYS = (
     'img_path',
     'ir_path',
     'file_name',
+    'crop',
     'ori_shape',
     'img_shape',
     'scale_factor',

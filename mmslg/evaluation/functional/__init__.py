@@ -6,6 +6,8 @@ from mmslg.evaluation.functional.coco_ap import (
     evaluate_coco,
     format_coco,
     load_truth,
+    notes_on_truth,
+    read_results,
 )
 from mmslg.evaluation.functional.kaist import (
     GroundTruth,
@@ -38,7 +40,7 @@ from mmslg.evaluation.functional.oriented_ap import (
     format_oriented,
     mean_over_present,
 )
-from mmslg.evaluation.functional.protocol import Protocol, images_by_condition
+from mmslg.evaluation.functional.protocol import Protocol, images_by_condition, name_methods
 from mmslg.evaluation.functional.reports import (
     describe_ground_truth,
     find_notes,
@@ -75,10 +77,13 @@ __all__ = [
     'make_detections',
     'mean_over_present',
     'miss_rates_of',
+    'name_methods',
+    'notes_on_truth',
     'parse_annotations',
     'read_bbgt',
     'read_detections',
     'read_ground_truth',
+    'read_results',
     'round_rows',
     'write_detections',
 ]

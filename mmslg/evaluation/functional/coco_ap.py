@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmslg.errors import InputError
 from mmslg.evaluation.functional.protocol import format_figures, images_by_condition
+from mmslg.utils.io import read_json
+from mmslg.utils.safe_text import MAX_COORDINATE, finite
 
 if TYPE_CHECKING:
     from faster_coco_eval import COCO
 
 METRIC = 'COCO mAP, IoU 0.50:0.95, mean over 101 recall points, 100 detections an image'
+RESULT_KEYS = ('image_id', 'category_id', 'bbox', 'score')
 STATS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 
 
@@ -66,11 +71,71 @@ def _plain(value: float) -> float | None:
 
 
 def load_truth(data: dict) -> COCO:
-    """Return the index that the evaluation wants of annotations in COCO form."""
+    """Return the index that the evaluation wants of annotations in COCO form.
+
+    Annotations are numbered anew: the evaluation takes an id below 1 for a box that was not matched.
+    """
     from faster_coco_eval import COCO  # brings OpenCV, which the other metrics do not wait for
 
+    annotations = [dict(annotation, id=n) for n, annotation in enumerate(data['annotations'], 1)]
     with contextlib.redirect_stdout(io.StringIO()):
-        return COCO(data)
+        return COCO(dict(data, annotations=annotations))
+
+
+def notes_on_truth(data: dict) -> list[str]:
+    """Say what one should know of annotations before figures on them are compared with others."""
+    notes = []
+    if any(annotation['id'] == 0 for annotation in data['annotations']):
+        notes.append('annotation 0: pycocotools counts a detection of it as wrong, here it is right')
+    ignored = sum(bool(annotation.get('ignore')) for annotation in data['annotations'])
+    if ignored:
+        notes.append(f'{ignored} boxes are marked ignore, and count like any other, as for pycocotools')
+    return notes
+
+
+def read_results(path: str | os.PathLike, truth: dict) -> list[dict]:
+    """Read detections from a COCO result JSON, and refuse what does not belong to the annotations.
+
+    Args:
+        path: A list of detections, or an object that holds one under ``annotations``.
+        truth: Annotations in COCO form that have been checked.
+
+    Returns:
+        ``image_id``, ``category_id``, ``bbox`` and ``score`` of each.
+
+    Raises:
+        InputError: The file is no such list, or an entry is no good; the message numbers it from 1.
+    """
+    data = read_json(path)
+    data = data.get('annotations') if isinstance(data, dict) else data
+    if not isinstance(data, list):
+        raise InputError(f'{path}: wanted a list of detections with image_id, category_id, bbox and score')
+    images = {image['id'] for image in truth['images']}
+    categories = {category['id'] for category in truth['categories']}
+    for n, detection in enumerate(data, 1):
+        problem = _problem(detection, images, categories)
+        if problem:
+            raise InputError(f'{path}: detection {n} {problem}')
+    return [{key: detection[key] for key in RESULT_KEYS} for detection in data]
+
+
+def _problem(detection: object, images: set[int], categories: set[int]) -> str:
+    if not isinstance(detection, dict):
+        return 'is no object'
+    lacks = [key for key in RESULT_KEYS if key not in detection]
+    if lacks:
+        return f'lacks {", ".join(lacks)}'
+    image, category, box, score = (detection[key] for key in RESULT_KEYS)
+    if finite(box, 4) is None or finite([score], 1) is None:
+        return 'has no box of four finite numbers and a finite score'
+    if max(map(abs, box)) > MAX_COORDINATE:
+        return f'has a box that reaches beyond {MAX_COORDINATE} pixels'
+    if type(image) is not int or image not in images:
+        return f'is of image {ascii(image)[:40]}, which the annotations do not list'
+    if type(category) is not int or category not in categories:
+        known = ', '.join(map(str, sorted(categories)))
+        return f'is of category {ascii(category)[:40]}; the annotations have {known}'
+    return ''
 
 
 def evaluate_coco(
@@ -96,7 +161,7 @@ def evaluate_coco(
     counts = dict.fromkeys(category_ids, 0)
     for annotation in truth.dataset['annotations']:
         if annotation['category_id'] in counts and annotation['image_id'] in chosen:
-            counts[annotation['category_id']] += not (annotation.get('iscrowd') or annotation.get('ignore'))
+            counts[annotation['category_id']] += not annotation.get('iscrowd')
     kept = [d for d in detections if d['image_id'] in chosen and d['category_id'] in counts]
     if not kept:
         none = {name: _absent(counts[c]) for name, c in zip(classes, category_ids)}

@@ -16,7 +16,7 @@ import numpy as np
 
 from mmslg.errors import InputError
 from mmslg.utils.io import read_json
-from mmslg.utils.safe_text import number, read_text, shorten
+from mmslg.utils.safe_text import finite, number, read_text, shorten
 
 NAME = re.compile(
     r'(?<![A-Za-z\d])(?P<set>set\d\d)[/\\_](?P<video>V\d{3})[/\\_]'
@@ -157,6 +157,8 @@ def read_bbgt_folder(folder: str | os.PathLike) -> GroundTruth:
         for thing in read_bbgt(file):
             if thing.angle % 360:
                 raise InputError(f'{file}: turned boxes (angle {thing.angle:g}) are no part of KAIST')
+            if min(thing.bbox[2:]) <= 0:
+                raise InputError(f'{file}: a box {list(thing.bbox)} has no area')
             if thing.label != PERSON and thing.label not in IGNORED:
                 dropped[thing.label] += 1
                 continue
@@ -207,9 +209,9 @@ def parse_annotations(data: Any, source: str) -> GroundTruth:
         raise InputError(f'{source}: wanted JSON with the lists images and annotations{hint}')
     images = _parse_images(data['images'], source)
     position = {identity: i for i, (_, identity, _) in enumerate(images)}
-    person = _person_category(data.get('categories'), source)
+    categories = _category_ids(data.get('categories'), source)
     rows = [
-        _parse_annotation(annotation, position, person, f'{source}: annotations[{n}]')
+        _parse_annotation(annotation, position, categories, f'{source}: annotations[{n}]')
         for n, annotation in enumerate(data['annotations'])
     ]
     rows.sort(key=lambda row: row[0])
@@ -227,7 +229,7 @@ def parse_annotations(data: Any, source: str) -> GroundTruth:
         occlusion=table[:, 4].astype(int),
         ignore=table[:, 5] > 0,
         first=first,
-        person_category=person,
+        person_category=categories[0],
     )
 
 
@@ -251,49 +253,43 @@ def _parse_images(images: list, source: str) -> list[tuple[str, Any, str]]:
     return sorted(rows, key=lambda row: row[0])
 
 
-def _person_category(categories: Any, source: str) -> int:
-    """Return the id of the category ``person``; 1 in a file without categories."""
+def _category_ids(categories: Any, source: str) -> tuple[int, ...]:
+    """Return the id of the category ``person`` and then the others; 1 in a file without categories."""
     if not categories:
-        return 1
+        return (1,)
     known = [c for c in categories if isinstance(c, dict)] if isinstance(categories, list) else []
-    found = [c['id'] for c in known if c.get('name') == PERSON and isinstance(c.get('id'), int)]
-    if found:
-        return found[0]
-    names = ', '.join(str(category.get('name'))[:40] for category in known[:20])
-    raise InputError(f'{source}: no category {PERSON}; it has {names or "none"}')
+    names = {
+        c['name']: c['id'] for c in known if isinstance(c.get('id'), int) and isinstance(c.get('name'), str)
+    }
+    if PERSON not in names:
+        shown = ', '.join(name[:40] for name in list(names)[:20])
+        raise InputError(f'{source}: no category {PERSON}; it has {shown or "none"}')
+    return names.pop(PERSON), *names.values()
 
 
-def _parse_annotation(annotation: Any, position: dict, person: int, where: str) -> tuple:
+def _parse_annotation(annotation: Any, position: dict, categories: tuple[int, ...], where: str) -> tuple:
     """Return image, x, y, w, h, occlusion, ignored or not, id 0 or not."""
     if not isinstance(annotation, dict):
         raise InputError(f'{where} is no object')
-    identity = annotation.get('image_id')
+    identity, category = annotation.get('image_id'), annotation.get('category_id', categories[0])
     if not isinstance(identity, (int, str)) or identity not in position:
         raise InputError(f'{where} points to image {identity!r}, which the file does not list')
+    if category not in categories:
+        raise InputError(f'{where} is of category {ascii(category)[:40]}, which the file does not list')
     box = finite(annotation.get('bbox'), 4)
-    if box is None:
-        raise InputError(f'{where}: wanted bbox [x, y, w, h], got {str(annotation.get("bbox"))[:60]}')
+    if box is None or min(box[2:]) <= 0:
+        got = str(annotation.get('bbox'))[:60]
+        raise InputError(f'{where}: wanted bbox [x, y, w, h] with w and h above 0, got {got}')
     height = annotation.get('height', box[3])
     if finite([height], 1) is None:
         raise InputError(f'{where}: wanted a number as height, got {str(height)[:40]}')
-    if abs(float(height) - box[3]) > 0.5:
+    if abs(height - box[3]) > 0.5:
         raise InputError(f'{where}: height {height} contradicts bbox, which is {box[3]:g} pixels high')
-    for key, wanted, words in (('occlusion', (0, 1, 2), '0, 1 or 2'), ('ignore', (0, 1), '0 or 1')):
-        value = annotation.get(key)
-        if value not in wanted or (isinstance(value, bool) and key == 'occlusion'):
-            got = str(value)[:40] if key in annotation else 'none'
-            raise InputError(f'{where}: wanted {key} {words}, which the settings go by, got {got}')
-    ignore = bool(annotation['ignore']) or bool(annotation.get('iscrowd'))
-    ignore |= annotation.get('category_id', person) != person
-    return position[identity], *box, annotation['occlusion'], ignore, annotation.get('id') == 0
-
-
-def finite(values: Any, count: int) -> list[float] | None:
-    """Return ``count`` finite numbers, or None if ``values`` is anything else."""
-    if not isinstance(values, (list, tuple)) or len(values) != count:
-        return None
-    try:
-        numbers = [float(v) for v in values if not isinstance(v, bool)]
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return numbers if len(numbers) == count and np.isfinite(numbers).all() else None
+    flags = {'iscrowd': 0, **annotation}
+    for key, levels in (('occlusion', 3), ('ignore', 2), ('iscrowd', 2)):
+        value = flags.get(key)
+        if value not in range(levels) or (isinstance(value, bool) and levels == 3):
+            wanted, got = ('0 or 1', '0, 1 or 2')[levels - 2], str(value)[:40] if key in flags else 'none'
+            raise InputError(f'{where}: wanted {key} {wanted}, which the settings go by, got {got}')
+    ignore = flags['ignore'] or flags['iscrowd'] or category != categories[0]
+    return position[identity], *box, flags['occlusion'], ignore, annotation.get('id') == 0

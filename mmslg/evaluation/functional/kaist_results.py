@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from mmslg.errors import InputError
-from mmslg.evaluation.functional.kaist import GroundTruth, finite, frame_name
+from mmslg.evaluation.functional.kaist import GroundTruth, frame_name
 from mmslg.evaluation.functional.overlaps import IOU_THRESHOLD, find_overlaps
 from mmslg.utils.io import atomic_path, read_json
+from mmslg.utils.safe_text import finite
 
 COLUMNS = 'image index,x,y,w,h,score'
 MIN_SHIFTED_HITS = 20
@@ -101,10 +102,18 @@ def _read_rows(path: Path) -> tuple[np.ndarray, list[int]]:
     except ValueError:
         pass
     for row, number in zip(rows, numbers):
-        if finite(row, 6) is None:
+        if _floats(row, 6) is None:
             text = ','.join(row)[:60]
             raise InputError(f'{path}:{number}: wanted six finite numbers {COLUMNS}, got "{text}"')
     raise InputError(f'{path}: wanted lines of six finite numbers {COLUMNS}')
+
+
+def _floats(texts: list[str], count: int) -> list[float] | None:
+    """Return the finite numbers that ``count`` texts spell, or None if they are anything else."""
+    try:
+        return finite([float(text) for text in texts], count)
+    except ValueError:
+        return None
 
 
 def _check_index(path: Path, index: np.ndarray, lines: list[int], num_images: int) -> None:
@@ -149,7 +158,7 @@ def _read_folder(folder: Path, truth: GroundTruth) -> Detections:
         if key not in position:
             raise InputError(f'{file}: the ground truth has no image {key}')
         for row, number in zip(*_read_lines(file)):
-            values = finite(row[1:], 5)
+            values = _floats(row[1:], 5)
             if values is None:
                 text = ' '.join(row)[:60]
                 raise InputError(f'{file}:{number}: wanted "person x1 y1 x2 y2 score", got "{text}"')
@@ -173,20 +182,17 @@ def _read_coco(path: Path, truth: GroundTruth) -> Detections:
         if entry.get('category_id', truth.person_category) != truth.person_category:
             others += 1
             continue
-        values = finite([*entry['bbox'], entry.get('score')], 5) if _is_box(entry.get('bbox')) else None
+        box = entry.get('bbox')
+        values = finite([*box, entry.get('score')], 5) if isinstance(box, list) else None
         if values is None:
             raise InputError(f'{where}: wanted bbox [x, y, w, h] and score, got {str(entry)[:80]}')
         identity = entry.get('image_id')
         key = frame_name(identity) or identity if isinstance(identity, str) else identity
-        if not isinstance(key, (int, float, str)) or key not in position:
+        if isinstance(key, bool) or not isinstance(key, (int, float, str)) or key not in position:
             raise InputError(f'{where}: the ground truth has no image {str(identity)[:40]!r}')
         table.append((position[key], *values))
     notes = (f'{others} detections of other categories are left out',) if others else ()
     return make_detections(str(path), np.array(table, dtype=float).reshape(-1, 6), notes)
-
-
-def _is_box(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 4
 
 
 def round_rows(table: np.ndarray) -> np.ndarray:

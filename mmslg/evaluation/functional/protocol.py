@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from mmslg.errors import InputError
 
 CONDITIONS = ('day', 'night')
 
@@ -44,6 +48,19 @@ def images_by_condition(times: Mapping[int, str | None]) -> dict[str, list[int]]
     """
     groups = {name: [key for key, time in times.items() if time == name] for name in CONDITIONS}
     return {name: ids for name, ids in groups.items() if ids}
+
+
+def name_methods(paths: Sequence[str]) -> dict[str, str]:
+    """Return files of detections by the names of their methods, which are the files' stems.
+
+    Raises:
+        InputError: Two files have one name.
+    """
+    stems = [Path(path).stem for path in paths]
+    name, times = Counter(stems).most_common(1)[0]
+    if times > 1:
+        raise InputError(f'--dets: {times} of them are called {name}; rename all but one')
+    return dict(zip(stems, paths))
 
 
 def format_figures(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
+from mmslg.annotations import read_annotations
 from mmslg.errors import InputError
 from mmslg.evaluation.functional import (
     PROTOCOLS,
@@ -28,10 +30,10 @@ from mmslg.evaluation.functional import (
     round_rows,
     write_detections,
 )
+from mmslg.evaluation.functional.kaist import PERSON
 from mmslg.evaluation.metrics.predictions import predicted_arrays, unrun_images
 from mmslg.registry import METRICS
-
-PERSON = 'person'
+from mmslg.utils.io import read_json
 
 
 @METRICS.register_module()
@@ -81,6 +83,10 @@ class KAISTMissRateMetric(BaseMetric):
         self.settings = settings
         self.outfile_prefix = outfile_prefix
         self.truth = read_ground_truth(ann_file)
+        self.split, self.label_modality = self.truth.source, 'unknown'  # the published forms do not say them
+        if not os.path.isdir(ann_file) and 'file_name' in read_json(ann_file)['images'][0]:
+            annotations = read_annotations(ann_file)
+            self.split, self.label_modality = annotations.split, annotations.label_modality
         self._by_name = {name: i for i, name in enumerate(self.truth.names)}
         self._by_id = {identity: i for i, identity in enumerate(self.truth.image_ids)}
 
@@ -115,14 +121,8 @@ class KAISTMissRateMetric(BaseMetric):
         notes += filter(None, [unrun_images(len(found), len(self.truth.names))])
         if self.outfile_prefix is not None:
             notes.append(f'result files: {", ".join(self._write(detections))}')
-        meta = self.dataset_meta or {}
-        protocol = Protocol(
-            f'log-average miss rate in percent ({self.protocol}), IoU 0.50, {" and ".join(self.settings)}',
-            meta.get('split', self.truth.source),
-            len(self.truth.names),
-            meta.get('label_modality', 'unknown'),
-            (PERSON,),
-        )
+        name = f'log-average miss rate in percent ({self.protocol}), IoU 0.50, {" and ".join(self.settings)}'
+        protocol = Protocol(name, self.split, len(self.truth.names), self.label_modality, (PERSON,))
         lines = [
             str(protocol),
             *notes,

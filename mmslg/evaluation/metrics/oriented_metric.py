@@ -11,18 +11,24 @@ from mmcv.ops import box_iou_rotated
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
+from mmslg.annotations import read_annotations
 from mmslg.errors import InputError
 from mmslg.evaluation.functional import (
     ClassMatches,
     OrientedFigures,
-    Protocol,
     evaluate_class,
     format_oriented,
     images_by_condition,
     mean_over_present,
 )
 from mmslg.evaluation.functional.oriented_ap import MODES
-from mmslg.evaluation.metrics.predictions import predicted_arrays, to_array
+from mmslg.evaluation.metrics.predictions import (
+    check_image,
+    classes_of,
+    predicted_arrays,
+    protocol_of,
+    to_array,
+)
 from mmslg.registry import METRICS
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
@@ -38,26 +44,34 @@ class OrientedAPMetric(BaseMetric):
     know the time.
 
     Args:
+        ann_file: Annotations of the split that is run, for the protocol; the boxes come with the samples.
         eval_mode: ``11points`` (VOC07, the figure DroneVehicle is reported in) or ``area``.
         collect_device: ``cpu`` or ``gpu``: where processes gather their results.
         prefix: Of the names of the figures.
 
     Raises:
-        InputError: The mode is neither of the two, or a prediction is not finite.
+        InputError: The annotations cannot be used or lack a class of the dataset, the mode is neither of
+            the two, or a prediction is of another image or not finite.
 
     Example:
-        >>> val_evaluator = dict(type='mmslg.OrientedAPMetric', eval_mode='11points')
+        >>> val_evaluator = dict(type='mmslg.OrientedAPMetric', ann_file='data/dronevehicle/test.json')
     """
 
     default_prefix = 'oriented'
 
     def __init__(
-        self, eval_mode: str = '11points', collect_device: str = 'cpu', prefix: str | None = None
+        self,
+        ann_file: str,
+        eval_mode: str = '11points',
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if eval_mode not in MODES:
             raise InputError(f'eval_mode must be one of {", ".join(MODES)}, got {eval_mode!r}')
         self.eval_mode = eval_mode
+        self.annotations = read_annotations(ann_file)
+        self._image_ids = {pair.id for pair in self.annotations.pairs}
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Compare each sample with its ground truth.
@@ -69,6 +83,7 @@ class OrientedAPMetric(BaseMetric):
                 with ``bboxes`` (G, 5) and ``labels``.
         """
         for sample in data_samples:
+            check_image(sample, self._image_ids, self.annotations.path)
             boxes, scores, labels = predicted_arrays(sample)
             truth, kinds, ignored = [], [], []
             for key, skip in (('gt_instances', False), ('ignored_instances', True)):
@@ -95,19 +110,17 @@ class OrientedAPMetric(BaseMetric):
             Fractions of one; NaN where nothing counts.
         """
         found = {image: (time, matches) for image, time, matches in results}
-        meta = self.dataset_meta or {}
-        classes = tuple(meta['classes'])
-        protocol = Protocol(
-            f'{MODES[self.eval_mode]}, oriented boxes, IoU 0.50 (AP_50) and the mean over IoU 0.50:0.95',
-            meta.get('split', 'unknown'),
-            len(found),
-            meta.get('label_modality', 'unknown'),
-            classes,
-        )
+        classes = classes_of(self.dataset_meta, self.annotations)
+        metric = f'{MODES[self.eval_mode]}, oriented boxes, IoU 0.50 (AP_50) and the mean over IoU 0.50:0.95'
+        notes = [str(protocol_of(metric, self.annotations, classes))]
+        if len(found) < len(self._image_ids):
+            notes.append(
+                f'only {len(found)} of {len(self._image_ids)} images were run; the others do not count'
+            )
         rows = {'all': self._evaluate(found, list(found), classes)}
         for name, ids in images_by_condition({image: time for image, (time, _) in found.items()}).items():
             rows[name] = self._evaluate(found, ids, classes)
-        lines = [str(protocol), format_oriented(rows['all'], THRESHOLDS)]
+        lines = [*notes, format_oriented(rows['all'], THRESHOLDS)]
         figures = {}
         for condition, row in rows.items():
             end = '' if condition == 'all' else f'_{condition}'

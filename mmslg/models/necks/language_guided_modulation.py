@@ -40,8 +40,8 @@ class LanguageGuidedModulation(BaseModule):
         """
         if inputs.text is None:
             raise InputError(
-                'LanguageGuidedModulation got no text; add mmslg.LoadCaptionEmbedding to the pipeline, or '
-                'take lgm out of the neck'
+                'LanguageGuidedModulation got no text; give caption_store=... to the dataset, or take lgm '
+                'out of the neck'
             )
         self._check(inputs.text.shape)
         return inputs._replace(maps=tuple(self.modulation(m, inputs.text) for m in inputs.maps))

@@ -9,7 +9,7 @@ from mmcv.transforms import Compose
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
-PHOTOMETRIC = {'mmslg.LoadCaptionEmbedding'}
+from mmslg.datasets.paired_coco import list_steps
 
 
 def paint(folder, x, y, size=9, shape=(128, 160)):
@@ -37,8 +37,7 @@ def center(channel):
 
 def pipelines(root):
     for name in ('slgnet_flir', 'slgnet_mini'):
-        steps = Config.fromfile(root / f'configs/{name}.py').train_pipeline
-        yield name, [s for s in steps if s['type'] not in PHOTOMETRIC]
+        yield name, list_steps(Config.fromfile(root / f'configs/{name}.py').train_dataloader.dataset.pipeline)
     load = [
         dict(type='mmslg.LoadVisible'),
         dict(type='mmslg.LoadInfrared'),

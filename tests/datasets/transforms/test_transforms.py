@@ -1,19 +1,10 @@
-import pickle
-
 import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import write_captions
 from mmcv.transforms import Compose
 
-from mmslg.datasets import (
-    LoadCaptionEmbedding,
-    LoadInfrared,
-    LoadVisible,
-    PackPairedInputs,
-    PairedCocoDataset,
-)
+from mmslg.datasets.transforms import LoadInfrared, LoadVisible, PackPairedInputs
 from mmslg.errors import InputError
 
 
@@ -50,47 +41,16 @@ def test_infrared_of_another_size_or_aspect_is_refused(paths, size):
         LoadInfrared()(LoadVisible()(dict(paths)))
 
 
-def test_caption_embedding(pairs, paths):
-    loader = LoadCaptionEmbedding(str(pairs / 'captions.safetensors'))
-    text = loader(dict(paths))['text']
-    assert text.shape == (4, 512) and text.dtype == torch.float32
-    assert torch.equal(text, pickle.loads(pickle.dumps(loader))(dict(paths))['text'])
-
-
-def test_stores_of_two_splits(pairs, paths):
-    write_captions(pairs / 'a.safetensors', ['other.png'])
-    loader = LoadCaptionEmbedding([str(pairs / 'a.safetensors'), str(pairs / 'captions.safetensors')])
-    assert loader(dict(paths))['text'].shape == (4, 512)
-    write_captions(pairs / 'b.safetensors', ['train_001.png'], width=64)
-    with pytest.raises(InputError, match='come from different encoders'):
-        LoadCaptionEmbedding([str(pairs / 'a.safetensors'), str(pairs / 'b.safetensors')])
-
-
-def test_a_pair_without_caption_is_named_when_the_dataset_is_loaded(pairs):
-    write_captions(pairs / 'captions.safetensors', ['train_001.png'])
-    with pytest.raises(InputError, match=r'no caption for image train_002\.png'):
-        PairedCocoDataset(
-            data_root=str(pairs),
-            ann_file='annotations_train.json',
-            metainfo=dict(classes=('person', 'car', 'bicycle')),
-            pipeline=[dict(type='mmslg.LoadCaptionEmbedding', store=str(pairs / 'captions.safetensors'))],
-        )
-
-
-def test_pack(pairs, paths):
-    steps = [
-        LoadVisible(),
-        LoadInfrared(),
-        LoadCaptionEmbedding(str(pairs / 'captions.safetensors')),
-        PackPairedInputs(),
-    ]
-    packed = Compose(steps)(dict(paths, img_id=7))
+def test_pack(paths):
+    steps = [LoadVisible(), LoadInfrared(), PackPairedInputs()]
+    packed = Compose(steps)(dict(paths, img_id=7, crop=(0, 0, 96, 64), text=torch.zeros(4, 512)))
     assert packed['inputs']['img'].shape == (4, 64, 96) and packed['inputs']['img'].dtype == torch.uint8
     assert packed['inputs']['text'].shape == (4, 512)
     meta = packed['data_samples'].metainfo
     assert (
         meta['img_id'] == 7 and meta['ir_path'] == paths['ir_path'] and meta['file_name'] == 'train_001.png'
     )
+    assert meta['crop'] == (0, 0, 96, 64)
 
 
 def test_three_channels_are_refused(paths):

@@ -9,7 +9,13 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mmslg.evaluation.functional import evaluate_by_condition, evaluate_coco, format_coco, load_truth
+from mmslg.evaluation.functional import (
+    evaluate_by_condition,
+    evaluate_coco,
+    format_coco,
+    load_truth,
+    notes_on_truth,
+)
 from mmslg.evaluation.functional.coco_ap import STATS
 
 CLASSES = ('person', 'car', 'bicycle')
@@ -104,3 +110,26 @@ def test_without_detections_everything_is_zero():
     row = evaluate_coco(load_truth(data), [], CLASSES)
     assert [row.stats[name] for name in STATS[:3]] == [0, 0, 0]
     assert all(c.ap == 0 and c.boxes for c in row.classes.values())
+
+
+@pytest.mark.parametrize('shift', [-1, -60, 2**40])
+def test_ids_of_annotations_do_not_tell(shift):
+    data, detections = drawn()
+    expected = evaluate_coco(load_truth(data), detections, CLASSES)
+    assert notes_on_truth(data) == []
+    for annotation in data['annotations']:
+        annotation['id'] += shift
+    assert evaluate_coco(load_truth(data), detections, CLASSES) == expected
+    notes = notes_on_truth(data)
+    assert len(notes) == (shift < 0) and all(note.startswith('annotation 0: ') for note in notes)
+    assert data['annotations'][0]['id'] == 1 + shift
+
+
+def test_boxes_marked_ignore_count_as_for_pycocotools():
+    data, detections = drawn()
+    before = evaluate_coco(load_truth(data), detections, CLASSES)
+    for annotation in data['annotations'][:3]:
+        annotation['ignore'] = 1
+    assert evaluate_coco(load_truth(data), detections, CLASSES) == before
+    assert notes_on_truth(data) == ['3 boxes are marked ignore, and count like any other, as for pycocotools']
+    assert list(before.stats.values()) == pytest.approx(reference(data, detections)[0].tolist(), abs=1e-6)

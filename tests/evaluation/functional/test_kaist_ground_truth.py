@@ -30,6 +30,10 @@ def test_annotation_0_of_each_form():
     in_coco = parse_annotations(annotations(), 'x.json')
     assert in_coco.image.tolist() == [0, 0, 2, 2]
     assert in_coco.first.tolist() == [True, False, False, False]
+    converted = annotations()
+    for image in converted['images']:
+        image['im_name'] = frame_name(image['file_name'])  # as the converter writes it beside the file's name
+    assert parse_annotations(converted, 'x.json').first.tolist() == [True, False, False, False]
     published = annotations()
     for image in published['images']:
         image['im_name'] = frame_name(image.pop('file_name'))
@@ -62,6 +66,7 @@ def test_unknown_labels_are_left_out_and_said(folder):
         ('', ': the file is empty'),
         ('person 1 2 3 4\n', ": wanted '% bbGt version=3' in the first line, got 'person 1 2 3 4'"),
         (HEADER + '\nperson 1 2 nan 4 0 0 0 0 0 0 0\n', ': line 3, w should be a number'),
+        (HEADER + 'person 1 2 0 4 0 0 0 0 0 0 0\n', r'a box \[1, 2, 0, 4\] has no area'),
         (HEADER + 'person 1 2 3 4 0 0 0 0 0 0 45\n', r'turned boxes \(angle 45\)'),
     ],
 )
@@ -107,6 +112,12 @@ def lack(index, field):
         ),
         (annotations(categories=[dict(id=1, name='car')]), 'no category person; it has car'),
         (annotations(annotations=[3]), r'annotations\[0\] is no object'),
+        (change(1, category_id=99), r'annotations\[1\] is of category 99, which the file does not list'),
+        (change(1, category_id='7'), r"annotations\[1\] is of category '7', which the file does not list"),
+        (change(1, bbox=['1', '2', '3', '4']), r'annotations\[1\]: wanted bbox'),
+        (change(1, bbox=[1, 2, 0, 4]), r'annotations\[1\]: wanted bbox .* with w and h above 0'),
+        (change(1, bbox=[1, 2, 3, -4]), r'annotations\[1\]: wanted bbox .* with w and h above 0'),
+        (change(1, iscrowd='0'), r'annotations\[1\]: wanted iscrowd 0 or 1, .* got 0'),
         (change(1, image_id=99), r'annotations\[1\] points to image 99'),
         (change(1, bbox=[1, 2, 3]), r'annotations\[1\]: wanted bbox'),
         (change(1, bbox=[1, 2, 3, 10**400]), r'annotations\[1\]: wanted bbox'),

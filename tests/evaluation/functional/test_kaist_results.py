@@ -100,6 +100,9 @@ def test_coco_results(tmp_path):
         ([dict(entries[0], image_id=99)], "entry 0: the ground truth has no image '99'"),
         ([dict(entries[0], image_id=[5])], 'entry 0: the ground truth has no image'),
         ([dict(entries[0], bbox=[1, 2, 3])], r'entry 0: wanted bbox \[x, y, w, h\] and score'),
+        ([dict(entries[0], image_id=True)], "entry 0: the ground truth has no image 'True'"),
+        ([dict(entries[0], bbox=['1', '2', '3', '4'])], r'entry 0: wanted bbox'),
+        ([dict(entries[0], score='0.5')], r'entry 0: wanted bbox \[x, y, w, h\] and score'),
         ([dict(entries[0], score=float('nan'))], r'entry 0: wanted bbox \[x, y, w, h\] and score'),
     ):
         with pytest.raises(InputError, match=message):

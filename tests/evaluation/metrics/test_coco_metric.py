@@ -53,7 +53,7 @@ def samples(ann_file):
 
 
 def evaluate(metric, data, classes=CLASSES):
-    metric.dataset_meta = dict(classes=classes, label_modality='ir')
+    metric.dataset_meta = dict(classes=classes)
     metric.process({}, data)
     return metric.evaluate(len(data))
 
@@ -87,8 +87,10 @@ def test_protocol_missing_images_and_files(ann_file, tmp_path, monkeypatch):
 
 def test_what_is_wrong_is_said(ann_file):
     data = list(samples(ann_file))
-    with pytest.raises(InputError, match='no category bus; it has person, car'):
+    with pytest.raises(InputError, match=r'a\.json: no category bus in the file; it has person, car'):
         evaluate(PairedCocoMetric(str(ann_file)), data, ('person', 'bus'))
+    with pytest.raises(InputError, match='stand in the order person, car, the config says car, person'):
+        evaluate(PairedCocoMetric(str(ann_file)), data, ('car', 'person'))
     with pytest.raises(InputError, match='no image of id 99; is it of the same split'):
         evaluate(PairedCocoMetric(str(ann_file)), [data[0] | dict(img_id=99)])
     data[2]['pred_instances'].bboxes[0, 0] = float('nan')

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from helpers import ROOT
 from mmengine.structures import InstanceData
 
 from mmslg.errors import InputError
@@ -149,6 +149,19 @@ def test_the_log_names_protocol_and_missing_images(truth_file, monkeypatch):
     evaluate(make(truth_file, protocol='sejong'), list(samples())[:9])
     assert 'only 9 of 12 images were run' in lines[0]
     assert 'predictions  sejong    reasonable' in lines[0]
+    assert 'split truth, 12 pairs; boxes drawn in: unknown; classes in order: person\n' in lines[0]
+    data = json.loads(truth_file.read_text()) | dict(info=dict(split='test', label_modality='visible'))
+    truth_file.write_text(json.dumps(data))
+    evaluate(make(truth_file), list(samples()))
+    assert 'split test, 12 pairs; boxes drawn in: visible; classes in order: person\n' in lines[1]
+
+
+def test_the_published_form_is_read_too(truth_file, monkeypatch):
+    expected = evaluate(make(truth_file), list(samples()))
+    data = json.loads(truth_file.read_text())
+    data['images'] = [dict(id=i['id'], im_name=n) for i, n in zip(data['images'], NAMES)]
+    truth_file.write_text(json.dumps(data))
+    assert evaluate(make(truth_file), list(samples())) == expected
 
 
 GATHER = """

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -37,15 +39,28 @@ def samples(num=10, seed=0):
         yield sample.to_dict()
 
 
-def evaluate(data, **options):
-    metric = OrientedAPMetric(**options)
-    metric.dataset_meta = dict(classes=CLASSES, split='test', label_modality='ir')
+@pytest.fixture
+def ann_file(tmp_path):
+    """Annotations of the ten images, for the protocol; the boxes that count come with the samples."""
+    data = dict(
+        info=dict(split='test', label_modality='ir'),
+        images=[dict(id=i, file_name=f'{i}.jpg', width=640, height=512) for i in range(10)],
+        annotations=[dict(id=1, image_id=0, category_id=1, bbox=[1, 2, 30, 40])],
+        categories=[dict(id=i, name=name) for i, name in enumerate(CLASSES, 1)],
+    )
+    (tmp_path / 'a.json').write_text(json.dumps(data))
+    return str(tmp_path / 'a.json')
+
+
+def evaluate(ann_file, data, classes=CLASSES, **options):
+    metric = OrientedAPMetric(ann_file, **options)
+    metric.dataset_meta = dict(classes=classes)
     metric.process({}, data)
     return metric.evaluate(len(data))
 
 
 @pytest.mark.parametrize('mode', ['11points', pytest.param('area', marks=pytest.mark.slow)])
-def test_equal_to_mmrotate(mode):
+def test_equal_to_mmrotate(ann_file, mode):
     data = list(samples())
     detections, truth = [], []
     for sample in data:
@@ -57,7 +72,7 @@ def test_equal_to_mmrotate(mode):
             dict(bboxes=boxes, labels=sample['gt_instances']['labels'].numpy(),
                  bboxes_ignore=boxes[:0], labels_ignore=np.zeros(0, int))
         )  # fmt: skip
-    ours = evaluate(data, eval_mode=mode)
+    ours = evaluate(ann_file, data, eval_mode=mode)
     mean, classes = eval_rbbox_map(
         detections, truth, iou_thr=0.5, use_07_metric=mode == '11points', logger='silent', nproc=1
     )
@@ -68,23 +83,30 @@ def test_equal_to_mmrotate(mode):
     assert ours['oriented/mAP'] < ours['oriented/mAP_50']
 
 
-def test_the_table_says_protocol_absent_class_and_conditions(monkeypatch):
+def test_the_table_says_protocol_absent_class_and_conditions(ann_file, monkeypatch):
     lines = []
     monkeypatch.setattr(
         'mmslg.evaluation.metrics.oriented_metric.print_log', lambda text, _: lines.append(text)
     )
-    figures = evaluate(list(samples()))
+    figures = evaluate(ann_file, list(samples()))
     assert lines[0].startswith('protocol: VOC07 11-point AP, oriented boxes, IoU 0.50 (AP_50)')
     assert 'split test, 10 pairs; boxes drawn in: ir; classes in order: car, truck, van\n' in lines[0]
     assert 'no ground truth of van: left out of the mean' in lines[0] and '\nday: mAP_50 0.' in lines[0]
-    day = evaluate([s for s in samples() if s['time'] == 'day'])
+    assert 'images were run' not in lines[0]
+    day = evaluate(ann_file, [s for s in samples() if s['time'] == 'day'])
     assert figures['oriented/mAP_50_day'] == pytest.approx(day['oriented/mAP_50'])
+    assert 'split test, 10 pairs' in lines[1]
+    assert 'only 5 of 10 images were run; the others do not count' in lines[1]
 
 
-def test_what_is_wrong_is_said():
+def test_what_is_wrong_is_said(ann_file):
     with pytest.raises(InputError, match="one of 11points, area, got 'voc'"):
-        OrientedAPMetric(eval_mode='voc')
+        OrientedAPMetric(ann_file, eval_mode='voc')
+    with pytest.raises(InputError, match='no category bus in the file; it has car, truck, van'):
+        evaluate(ann_file, list(samples(1)), classes=('car', 'bus'))
+    with pytest.raises(InputError, match=r'a\.json: no image of id 10; is it of the same split'):
+        evaluate(ann_file, list(samples(11)))
     data = list(samples(1))
     data[0]['pred_instances']['scores'][0] = float('inf')
     with pytest.raises(InputError, match='0: a predicted box or score is not finite'):
-        evaluate(data)
+        evaluate(ann_file, data)

@@ -19,7 +19,7 @@ def test_modulation_keeps_shape_and_text():
 
 
 def test_modulation_without_text_is_refused():
-    with pytest.raises(InputError, match=r'got no text; add mmslg\.LoadCaptionEmbedding'):
+    with pytest.raises(InputError, match=r'got no text; give caption_store='):
         LanguageGuidedModulation(8)(output())
 
 

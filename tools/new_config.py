@@ -1,0 +1,102 @@
+"""Write a leaf config for your own pairs, as configs/my_pairs.py is one.
+
+It says where they lie, their classes, the size that they are scaled to, and the batch. DIR holds visible/,
+infrared/, annotations_train.json and annotations_test.json in COCO form (tools/convert.py writes them from
+other forms), and captions.safetensors or whatever --captions names.
+
+Example:
+    python tools/new_config.py data/my_pairs --out configs/my_pairs.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from statistics import median
+
+from mmslg.annotations import Annotations, check_files, read_annotations
+from mmslg.errors import InputError
+from mmslg.utils import cli
+from mmslg.utils.io import atomic_path
+
+BASE = Path(__file__).resolve().parents[1] / 'configs' / 'slgnet_mini.py'
+SMALL, LARGE = ((320, 256), 4), ((512, 384), 2)
+"""Size that pairs are scaled to, in pixels, and how many make a batch."""
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('data', metavar='DIR', help='folder of the pairs')
+    parser.add_argument('--out', required=True, metavar='FILE', help='config to write, ending in .py')
+    parser.add_argument('--base', default=str(BASE), help='config that it inherits [configs/slgnet_mini.py]')
+    parser.add_argument('--train', default='annotations_train.json', help='below DIR [%(default)s]')
+    parser.add_argument('--test', default='annotations_test.json', help='below DIR [%(default)s]')
+    parser.add_argument('--captions', default='captions.safetensors', help='below DIR [%(default)s]')
+    return parser.parse_args()
+
+
+def fitting_size(annotations: Annotations) -> tuple[tuple[int, int], int]:
+    """Return the size that suits most pairs, and a batch that goes with it."""
+    area = median(pair.width * pair.height for pair in annotations.pairs)
+    return LARGE if area > 1.5 * SMALL[0][0] * SMALL[0][1] else SMALL
+
+
+def leaf(base: str, args: argparse.Namespace, annotations: Annotations) -> str:
+    """Return the text of the config."""
+    (width, height), batch = fitting_size(annotations)
+    test = os.path.join(args.data, args.test)
+    return f"""_base_ = {base!r}
+
+data_root = {args.data!r}
+classes = {annotations.classes!r}
+scale = ({width}, {height})  # width, height in pixels that pairs are scaled to; the aspect is kept
+
+_data = dict(
+    data_root=data_root,
+    metainfo=dict(classes=classes),
+    caption_store={args.captions!r},
+    pipeline=dict(resize=dict(scale=scale)),
+)
+train_dataloader = dict(batch_size={batch}, dataset=dict(**_data, ann_file={args.train!r}))
+val_dataloader = dict(dataset=dict(**_data, ann_file={args.test!r}))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file={test!r})
+test_evaluator = val_evaluator
+model = dict(bbox_head=dict(num_classes=len(classes)))
+"""
+
+
+def main() -> None:
+    """Look at the annotations and write the config."""
+    args = parse_args()
+    if Path(args.out).suffix != '.py':
+        raise InputError(f'--out {args.out}: wanted a name that ends in .py')
+    if not Path(args.base).is_file():
+        raise InputError(f'--base {args.base}: no such config')
+    train, test = (
+        read_annotations(os.path.join(args.data, name), args.data) for name in (args.train, args.test)
+    )
+    if train.classes != test.classes:
+        raise InputError(
+            f'{test.path}: its classes are {", ".join(test.classes)}, those of {train.path} are '
+            f'{", ".join(train.classes)}; give both the same categories in the same order'
+        )
+    for each in (train, test):
+        check_files(each.pairs)
+    out = Path(args.out)
+    base = os.path.relpath(os.path.realpath(args.base), os.path.realpath(out.parent))
+    with atomic_path(out) as temporary:
+        temporary.write_text(leaf(base, args, train), encoding='utf-8')
+    (width, height), batch = fitting_size(train)
+    print(
+        f'{len(train.pairs)} training and {len(test.pairs)} test pairs of {", ".join(train.classes)}; scaled '
+        f'to {width}x{height}, {batch} in a batch: {out}'
+    )
+
+
+if __name__ == '__main__':
+    cli.run(main)
