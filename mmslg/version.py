@@ -47,7 +47,8 @@ def check_stack(require: bool = False) -> None:
 
     Args:
         require: Refuse a missing package too. ``import mmslg`` leaves it at False, so that parts
-            which need no OpenMMLab (evaluation of result files, captions) run without it.
+            which need no OpenMMLab run without it: reading annotations, captions and their stores, and
+            evaluating result files. The registries, and with them captioners and text encoders, need it.
 
     Raises:
         ImportError: A package is outside its range or, with ``require``, missing. The message says

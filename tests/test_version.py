@@ -103,3 +103,20 @@ def test_what_is_installed_lies_within_what_is_accepted(request):
     for wanted in STACK:
         bounds = install[wanted.distributions[0]]
         assert all(s.version in SpecifierSet(wanted.specifier) for s in bounds if s.operator != '!=')
+
+
+@pytest.mark.parametrize(
+    'module',
+    [
+        'mmslg.annotations',
+        'mmslg.captions.generation',
+        'mmslg.captions.report',
+        'mmslg.captions.store',
+        'mmslg.evaluation.functional',
+    ],
+)
+def test_what_is_promised_without_openmmlab_runs_without_it(module):
+    absent = 'mmengine', 'mmcv', 'mmdet', 'mmrotate'
+    code = f'import sys; sys.modules.update(dict.fromkeys({absent})); import {module}'
+    made = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr

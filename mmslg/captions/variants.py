@@ -17,7 +17,7 @@ All have the same shape, so the model and its number of parameters stay the same
 often each occurs stay, only which pair they belong to is lost. With ``none`` Language-Guided Modulation is
 left with one learned scale and shift per channel, the same for all pairs. A model without Language-Guided
 Modulation, which the article's ablation starts from, is another thing: a config whose neck has no ``lgm``
-and whose pipeline needs no captions.
+and whose datasets have no ``caption_store``.
 """
 
 from __future__ import annotations

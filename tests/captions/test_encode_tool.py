@@ -52,9 +52,34 @@ def test_tokens_of_a_trained_encoder(tmp_path, encode):
     assert (store.pooling, store.shape, store.encoder) == ('tokens', (4, 4, 384), 'hf')
 
 
+MODULE = """
+import numpy as np
+from mmslg.captions import TextEncoder
+from mmslg.registry import TEXT_ENCODERS
+
+@TEXT_ENCODERS.register_module(name='counting', force=True)
+class Counting(TextEncoder):
+    name, model, width, pooling = 'counting', 'counting-v1', 2, 'pooled'
+
+    def encode(self, texts):
+        return np.array([[len(text), text.count(' ')] for text in texts], np.float32)
+"""
+
+
+def test_encoder_of_a_user_is_one_class(tmp_path, encode, monkeypatch):
+    (tmp_path / 'my_encoder.py').write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'path', [*sys.path])
+    code, _, err = encode('--import', 'my_encoder', '--encoder', 'counting')
+    assert code == 0, err
+    assert CaptionStore.open(tmp_path / 'store')['1.png'].tolist() == [[15, 2], [7, 0], [8, 1], [17, 1]]
+
+
 @pytest.mark.parametrize(
     ('args', 'message'),
     [
+        (('--import', 'no_such_module'), '--import no_such_module: No module named'),
+        (('--encoder', 'none'), "no text encoder is called 'none'; there are: "),
         (('--encoder', 'hf'), "missing a required argument: 'model'"),
         (('--encoder', 'hashed', '--model', 'x'), "unexpected keyword argument 'model'"),
         (('--encoder', 'hf', '--model', '/none'), 'hf: /none cannot be loaded'),
