@@ -22,7 +22,7 @@ from toy import failed, write_toy
         ("param_scheduler = [dict(type='LinearLR', ed=4)]", "unexpected keyword argument 'ed'"),
         ("param_scheduler = [dict(type='Linear', end=4)]", 'param_scheduler.0.type: there is no Linear'),
         ("train_cfg = dict(type='Loop')", 'train_cfg.type: there is no Loop'),
-        ('default_hooks = dict(checkpoint=dict(intervall=1))', "unexpected keyword argument 'intervall'"),
+        ('default_hooks = dict(checkpoint=dict(intervl=1))', "unexpected keyword argument 'intervl'"),
         ('randomness = dict(sead=1)', 'randomness.sead: '),
         ("visualizer = dict(type='Nobody')", 'visualizer.type: there is no Nobody'),
         ('trian_cfg = dict()', 'there is no setting trian_cfg; did you mean train_cfg?'),
