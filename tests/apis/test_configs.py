@@ -83,7 +83,7 @@ def test_variables_of_ones_own_are_left_alone(config):
             'trian_dataloader.batch_size=64',
             'no trian_dataloader in the config; did you mean train_dataloader?',
         ),
-        ('modul.type=X', 'no modul in the config; did you mean model?'),
+        ('modelx.type=X', 'no modelx in the config; did you mean model?'),
         (
             'nothing_like_it=1',
             'no nothing_like_it in the config; it has activation_checkpointing, auto_scale_lr',
