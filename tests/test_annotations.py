@@ -6,6 +6,7 @@ import re
 
 import pytest
 from helpers import TINY, iterations, make_pairs, run_here
+from mmengine.config import Config
 
 from mmslg.annotations import ImagePair, check_classes, check_files, read_annotations
 from mmslg.errors import InputError
@@ -259,9 +260,10 @@ def test_evaluation_and_captioning_say_the_same(intact, tmp_path, monkeypatch, c
     change, message = REFUSED[name]
     path = intact / 'annotations_train.json'
     break_file(path, change)
-    (tmp_path / 'detections.json').write_text('[]')
+    detections = tmp_path / 'detections.json'
+    detections.write_text('[]')
     out = tmp_path / 'captions.jsonl'
-    assert run_here('eval_coco.py', monkeypatch, path, tmp_path / 'detections.json') == 1
+    assert run_here('eval_coco.py', monkeypatch, '--gt', path, '--dets', detections) == 1
     said(message, capsys.readouterr().err)
     if name == 'annotations empty':
         message = ''
@@ -277,6 +279,7 @@ def test_evaluation_and_captioning_say_the_same(intact, tmp_path, monkeypatch, c
 def test_training_says_the_same(intact, tmp_path, monkeypatch, capsys, name):
     change, message = REFUSED[name]
     break_file(intact / 'annotations_train.json', change)
+    monkeypatch.setattr(Config, 'pretty_text', 'the config')  # formatting it takes longer than all the rest
     options = ['--cfg-options', *TINY, *iterations(1)]
     work_dir = tmp_path / 'run'
     assert run_here('train.py', monkeypatch, intact / 'leaf.py', '--work-dir', work_dir, *options) == 1

@@ -72,7 +72,8 @@ class _Inspector:
             report.findings.append(('orphan-image', pair.visible or pair.infrared or pair.key))
         else:
             for path, what in zip((*present, pair.label), ('visible', 'infrared', 'label')):
-                if path is None:
+                background = what == 'label' and self.reader.background_without_label
+                if path is None and not background:
                     report.findings.append((f'missing-{what}', pair.key))
         images = [p and self._decode(p, i, report) for i, p in enumerate(present)]
         if images[0] is not None and images[1] is not None:
