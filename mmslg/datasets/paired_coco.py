@@ -17,6 +17,9 @@ from mmslg.errors import InputError
 from mmslg.registry import DATASETS
 
 BOX_TYPES = ('hbox', 'qbox')
+STEPS = ('visible', 'photometric', 'infrared', 'boxes', 'resize', 'augment', 'flip', 'ground_truth', 'pack')
+"""The steps of a pipeline in their order: a dumped config has its keys sorted. Boxes that are loaded behind
+``resize``, as ``ground_truth``, stay in pixels of the original image."""
 
 
 @DATASETS.register_module()
@@ -32,9 +35,9 @@ class PairedCocoDataset(BaseDetDataset):
         data_root: Folder of the dataset.
         data_prefix: Folders ``img`` and ``ir`` in the place of those that the annotations name.
         metainfo: ``dict(classes=(...))``, in the order of the file.
-        pipeline: The transforms by the names of their steps, so that an inheriting config can change one of
-            them: ``dict(resize=dict(scale=(640, 512)))``. A step that is None is left out, one that is a list
-            stands for several transforms. A plain list of transforms does as well.
+        pipeline: The transforms by the names of their steps, those of ``STEPS``, so that an inheriting config
+            can change one of them: ``dict(resize=dict(scale=(640, 512)))``. A step that is None is left out,
+            one that is a list stands for several transforms. A plain list of transforms does as well.
         caption_store: File or files that ``tools/captions/encode.py`` wrote, absolute or below ``data_root``;
             None loads no captions.
         caption_variant: Which caption a pair gets, see :mod:`mmslg.captions.variants`.
@@ -179,11 +182,21 @@ class PairedCocoDataset(BaseDetDataset):
 
 
 def list_steps(pipeline: Mapping[str, Any] | Sequence[Any]) -> list[Any]:
-    """Return the transforms of a pipeline whose steps have names, in their order."""
+    """Return the transforms of a pipeline whose steps have names, in the order of ``STEPS``.
+
+    Raises:
+        InputError: A step has another name.
+    """
     if not isinstance(pipeline, Mapping):
         return list(pipeline)
+    unknown = sorted(set(pipeline) - set(STEPS))
+    if unknown:
+        raise InputError(
+            f'a pipeline has no step {", ".join(unknown)}; its steps are {", ".join(STEPS)}, in this order; '
+            'for another order give a list of transforms'
+        )
     steps: list[Any] = []
-    for step in pipeline.values():
+    for step in (pipeline.get(name) for name in STEPS):
         if isinstance(step, Sequence):
             steps += step
         elif step is not None:

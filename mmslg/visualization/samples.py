@@ -64,13 +64,8 @@ def caption_of(info: dict) -> dict[str, str]:
 
 
 def split_pair(image: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Turn a packed image ``(4, H, W)`` as B, G, R, IR into two BGR pictures.
-
-    Raises:
-        InputError: The image has not four channels.
-    """
-    if image.ndim != 3 or image.shape[0] != 4:
-        raise InputError(f'wanted a packed pair (4, H, W), got {tuple(image.shape)}')
+    """Turn a packed image ``(4, H, W)`` as B, G, R, IR into two BGR pictures."""
+    # Photometric distortion leaves floating point numbers.
     array = image.permute(1, 2, 0).numpy().clip(0, 255).astype(np.uint8)
     return np.ascontiguousarray(array[..., :3]), np.repeat(array[..., 3:], 3, 2)
 
@@ -86,7 +81,7 @@ def box_records(instances: InstanceData, classes: Sequence[str], scale: Any = 1)
     boxes = to_boxes(instances)
     corners = slice(None, None, 2 if instances.bboxes.shape[-1] == 4 else 1)
     rows = [
-        {'class': classes[label], 'box': polygon[corners].round(2).ravel().tolist()}
+        {'class': classes[label], 'box': (polygon[corners].round(2) + 0.0).ravel().tolist()}  # no -0.0
         for label, polygon in zip(boxes.labels, boxes.polygons * scale)
     ]
     scores = () if boxes.scores is None else boxes.scores

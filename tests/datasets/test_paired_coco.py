@@ -244,8 +244,12 @@ def test_a_pair_without_caption_is_named_when_the_dataset_is_loaded(pairs):
 
 def test_the_steps_of_a_pipeline_have_names():
     load, flip, pack = dict(type='a'), [dict(type='b'), dict(type='c')], dict(type='d')
-    assert list_steps(dict(load=load, augment=None, flip=flip, pack=pack)) == [load, *flip, pack]
-    assert list_steps([load, pack]) == [load, pack] and list_steps(()) == []
+    assert list_steps(dict(pack=pack, flip=flip, augment=None, visible=load)) == [load, *flip, pack]
+    assert list_steps([pack, load]) == [pack, load] and list_steps(()) == []
+    with pytest.raises(
+        InputError, match='a pipeline has no step rezise; its steps are visible, photometric, '
+    ):
+        list_steps(dict(visible=load, rezise=pack))
 
 
 def test_the_key_has_slashes_however_the_file_writes_it(folder):

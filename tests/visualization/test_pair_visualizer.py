@@ -121,6 +121,11 @@ def test_what_cannot_be_drawn_or_shown_is_said(tmp_path, visualizer, make_sample
         visualizer.add_datasample('a', None, make_sample(), out_file=tmp_path / 'a.gif')
 
 
+def test_a_folder_without_a_name_is_refused():
+    with pytest.raises(InputError, match="--show-dir ' ': wanted a folder, got an empty name"):
+        hook(test_out_dir=' ')
+
+
 def hook(**options):
     return HOOKS.build(dict(type='mmslg.PairVisualizationHook', draw=True, **options))
 
