@@ -4,10 +4,13 @@ import runpy
 import sys
 
 import pytest
+from helpers import ROOT
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 from toy import write_toy
+
+sys.path.append(str(ROOT / 'tools'))  # sample_scenes lies there, beside the tool that draws them
 
 
 def forget():
