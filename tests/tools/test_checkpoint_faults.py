@@ -181,6 +181,16 @@ def largest_file(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def test_a_disk_that_was_full_before(run_train, toy_config, tmp_path):
+    """Neither the log nor a checkpoint can be written."""
+    with largest_file(3000):
+        failed(
+            run_train(toy_config, '--work-dir', tmp_path / 'run'),
+            'iter_2.pth: the file exceeds the largest size',
+        )
+    assert [path.name for path in (tmp_path / 'run').iterdir() if path.is_file()] == ['toy_config.py']
+
+
 def test_a_full_disk_costs_no_checkpoint(run_train, tmp_path):
     """The checkpoint before is still there and can be resumed; nothing of the new one is."""
     config = write_toy(tmp_path, 'model = dict(width=100000)\n')
