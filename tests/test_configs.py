@@ -18,6 +18,7 @@ PUBLIC = {
     'slgnet_llvip.py',
     'slgnet_kaist.py',
     'slgnet_dronevehicle.py',
+    'slgnet_m3fd.py',
     'slgnet_mini.py',
     'slgnet_mini_oriented.py',
     'my_pairs.py',

@@ -93,7 +93,7 @@ class _Inspector:
     def _decode(self, path: str, index: int, report: PairReport) -> np.ndarray | None:
         _, problem = probe_image(self.root / path)
         try:
-            image = read_visible(self.root / path)  # infrared ones too: in three channels
+            image = read_visible(self.root / path)  # in colour, which shows whether the two were swapped
         except InputError:
             report.findings.append(('truncated' if problem == 'truncated' else 'unreadable', path))
             return None
