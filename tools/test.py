@@ -34,10 +34,9 @@ def main() -> None:
     cfg = load_config(args)
     read_tested(cfg, args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
-    if args.show or args.show_dir:
-        from mmdet.engine.hooks.utils import trigger_visualization_hook
-
-        cfg = trigger_visualization_hook(cfg, args)
+    if args.show or args.show_dir is not None:
+        hook = cfg.default_hooks.setdefault('visualization', dict(type='mmslg.PairVisualizationHook'))
+        hook.update(draw=True, show=args.show, wait_time=args.wait_time, test_out_dir=args.show_dir)
     from mmslg.apis.results import results_in
 
     runner = build_runner(cfg)
