@@ -19,8 +19,8 @@ _SETTINGS = {
     *_LOADERS,
     *(f'{split}_{part}' for split in ('val', 'test') for part in ('cfg', 'evaluator')),
     *('model', 'work_dir', 'train_cfg', 'auto_scale_lr', 'optim_wrapper', 'param_scheduler', 'default_hooks'),
-    *('custom_hooks', 'data_preprocessor', 'load_from', 'resume', 'launcher', 'env_cfg', 'log_processor'),
-    *('log_level', 'visualizer', 'vis_backends', 'default_scope', 'randomness', 'experiment_name', 'compile'),
+    *('custom_hooks', 'load_from', 'resume', 'launcher', 'env_cfg', 'log_processor'),
+    *('log_level', 'visualizer', 'default_scope', 'randomness', 'experiment_name', 'compile'),
     *('custom_imports', 'find_unused_parameters', 'model_wrapper_cfg', 'sync_bn', 'runner_type'),
     *('activation_checkpointing', 'efficient_conv_bn_eval'),
 }

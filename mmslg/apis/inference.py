@@ -12,7 +12,6 @@ from mmslg.apis.configs import check_config
 from mmslg.apis.profiling import build_detector
 from mmslg.apis.resumption import read_tested
 from mmslg.engine.checkpoint_report import match_keys
-from mmslg.engine.config_errors import explain_config_errors
 from mmslg.errors import InputError
 
 
@@ -25,8 +24,7 @@ def load_detector(cfg: Config, checkpoint: str) -> nn.Module:
     """
     check_config(cfg)
     weights = read_tested(cfg, checkpoint)
-    with explain_config_errors(cfg):
-        model = build_detector(cfg)
+    model = build_detector(cfg)
     match, state = match_keys(model, weights)
     if match.missing or match.reshaped:
         raise InputError(f'{checkpoint}: the checkpoint does not fit the config: {match}')

@@ -13,9 +13,9 @@ from mmengine.runner import Runner
 
 from mmslg.apis.configs import check_config, read_config
 from mmslg.apis.processes import LAUNCHERS, check_launcher, start_processes
-from mmslg.engine.config_errors import explain_config_errors
 from mmslg.engine.runner import PairRunner
 from mmslg.errors import InputError
+from mmslg.utils.config_errors import explain_config_errors
 
 __all__ = [
     'add_analysis_arguments',

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 
 from mmslg.engine.checkpoints import read_checkpoint
-from mmslg.engine.config_errors import explain_config_errors
+from mmslg.utils.config_errors import explain_config_errors
 from mmslg.utils.io import atomic_path
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
-
-from mmengine.config import Config
+from typing import TYPE_CHECKING, Any
 
 from mmslg.errors import InputError
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 _SIGNATURE = re.compile(
     r"got (?:an unexpected keyword argument|multiple values for argument) '(?P<key>[^']*)'|"
