@@ -71,6 +71,7 @@ REFUSED = {
     'a list': ('[]', COCO),
     'null': ('null', COCO),
     'nested without end': ('[' * 100_000, 'not valid JSON'),
+    'a key twice': ('{"images": [], "images": [1]}', "the key 'images' is given twice in one object"),
     'a huge number': ('{"images": ' + '9' * 5000 + '}', 'not valid JSON'),
     # the lists
     **{
@@ -117,6 +118,10 @@ REFUSED = {
     'file_name repeated': (image('file_name', 'train_002.png'), 'train_002.png is given 2 times'),
     'file_name_ir a list': (image('file_name_ir', ['x']), f'file_name_ir of image train_001.png {NAME}'),
     'file_name_ir of another pair': (image('file_name_ir', 'train_002.png'), 'the infrared image .* 2 times'),
+    'both infrared names': (
+        lambda data: data['images'][0].update(file_name_ir='a.png', file_name_lwir='b.png'),
+        'file_name_ir and file_name_lwir of image train_001.png differ',
+    ),
     'width null': (image('width', None), 'image train_001.png lacks width'),
     'width a text': (image('width', '96'), f'the width of image train_001.png {WHOLE}'),
     'width 0': (image('width', 0), f'{WHOLE} from 1 to 100000, got 0'),
@@ -167,6 +172,7 @@ REFUSED = {
     'bbox huge': (box('bbox', [1, 2, 1e300, 4]), 'wanted at most 100000 in magnitude'),
     'bbox negative': (box('bbox', [10, 10, -5, 5]), 'width and height must not be negative'),
     'area a text': (box('area', 'big'), 'the area of annotation 1 should be a number'),
+    'area an empty text': (box('area', ''), 'the area of annotation 1 should be a number'),
     'area negative': (box('area', -4), 'the area of annotation 1 is -4, wanted pixels squared'),
     'area infinite': (box('area', math.inf), 'the area of annotation 1 is inf, wanted a finite number'),
     'iscrowd a text': (box('iscrowd', 'no'), f'iscrowd {FLAG}'),

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mmslg.conversion.base import DatasetReader
-from mmslg.conversion.image_files import probe_image
 from mmslg.conversion.layout import Box, Labels, Layout, Pair
 from mmslg.errors import InputError
+from mmslg.utils.image_io import probe_image
 
 FORMAT = 'mmslg.conversion/1'
 

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from mmslg.conversion.image_files import probe_image
 from mmslg.conversion.layout import Box, Labels, Pair
 from mmslg.conversion.voc import parse_voc
 from mmslg.conversion.yolo import NamesFile, names_of, parse_yolo, plain, to_pixels
 from mmslg.errors import InputError
+from mmslg.utils.image_io import probe_image
 
 BACKGROUND = 'pairs without a label file, taken as images without objects'
 

@@ -17,6 +17,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmengine.structures import InstanceData
 
 from mmslg.errors import InputError
+from mmslg.utils.config_errors import explain_config_errors
 from mmslg.utils.io import check_writable
 from mmslg.visualization.pair_visualizer import to_boxes
 from mmslg.visualization.pairs import contact_sheet, write_picture
@@ -45,7 +46,8 @@ def build_split(cfg: Config, split: str, as_test: bool = False) -> BaseDataset:
         pipeline = _innermost(cfg.test_dataloader.dataset)[0].pipeline
         for inner in _innermost(options):
             inner.update(pipeline=pipeline, test_mode=True)
-    dataset = DATASETS.build(options)
+    with explain_config_errors(cfg):
+        dataset = DATASETS.build(options)
     if not len(dataset):
         raise InputError(f'{cfg.filename}: the {split} split has no pairs')
     return dataset
