@@ -11,6 +11,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 MIM_FOLDERS = ('configs', 'tools')
+NOT_FOR_MIM = ('__pycache__', '*sample_scenes*')
 
 
 def read_version() -> str:
@@ -48,7 +49,7 @@ class BuildWithMim(build_py):
             if target.is_dir():
                 shutil.rmtree(target)
             if (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns('__pycache__'))
+                shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns(*NOT_FOR_MIM))
 
 
 EXTRAS = {

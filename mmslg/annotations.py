@@ -105,7 +105,7 @@ def read_annotations(
     Raises:
         InputError: Anything in it cannot be used; the message names the file and the entry.
     """
-    return _Reader(str(path)).read(data_root, dict(data_prefix or {}), need_boxes)
+    return _Reader(str(path)).read(data_root, data_prefix, need_boxes)
 
 
 def check_files(pairs: Iterable[ImagePair]) -> None:
@@ -121,7 +121,7 @@ def check_files(pairs: Iterable[ImagePair]) -> None:
         for pair in pairs:
             folder, name = os.path.split(getattr(pair, what))
             if folder not in listings:
-                listings[folder] = set(os.listdir(folder)) if Path(folder).is_dir() else set()
+                listings[folder] = _files(folder)
             if name not in listings[folder]:
                 missing.append(getattr(pair, what))
         if missing:
@@ -129,6 +129,13 @@ def check_files(pairs: Iterable[ImagePair]) -> None:
                 f'{missing[0]}: no such {what} image; {len(missing)} of {len(pairs)} are missing. Is '
                 f'data_root or data_prefix=dict({prefix}=...) right?'
             )
+
+
+def _files(folder: str) -> set[str]:
+    if not os.path.isdir(folder):
+        return set()
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries if not entry.is_dir()}
 
 
 def check_classes(annotations: Annotations, classes: Sequence[str]) -> None:
@@ -140,7 +147,7 @@ def check_classes(annotations: Annotations, classes: Sequence[str]) -> None:
     file, names = annotations.path, annotations.classes
     if not classes:
         raise InputError(f'{file}: say which classes to use: metainfo=dict(classes={names})')
-    absent = [name for name in classes if name not in names]
+    absent = [str(name) for name in classes if name not in names]
     if absent:
         raise InputError(
             f'{file}: no category {", ".join(absent)} in the file; it has {", ".join(names)}; set '
@@ -159,7 +166,8 @@ class _Reader:
         self.path = path
         self.tolerated: Counter[str] = Counter()
 
-    def read(self, data_root: Any, data_prefix: dict, need_boxes: bool) -> Annotations:
+    def read(self, data_root: Any, data_prefix: Any, need_boxes: bool) -> Annotations:
+        prefix = self._prefix(data_prefix, 'data_prefix')
         data = read_json(self.path)
         names = ('images', 'annotations', 'categories')
         if not isinstance(data, dict) or not all(isinstance(data.get(name), list) for name in names):
@@ -175,7 +183,7 @@ class _Reader:
         boxes = self._boxes(data['annotations'], {i['id']: i for i in images}, {c['id'] for c in categories})
         if need_boxes and not boxes:
             self._refuse('there is no box in it; annotate the pairs first')
-        pairs = self._pairs(images, info, data_root, data_prefix)
+        pairs = self._pairs(images, info, data_root, prefix)
         return Annotations(
             self.path,
             pairs,
@@ -227,14 +235,15 @@ class _Reader:
         for field in ('split', 'data_root'):
             if info.get(field) is not None:
                 self._text(info[field], f'info.{field}')
-        prefix = info.get('data_prefix')
-        if prefix is not None:
-            known = isinstance(prefix, dict) and set(prefix) <= set(PREFIXES)
-            if not known or not all(isinstance(folder, str) for folder in prefix.values()):
-                self._refuse(
-                    f'info.data_prefix should be folders {{"img": ..., "ir": ...}}, got {shorten(prefix)}'
-                )
+        self._prefix(info.get('data_prefix'), 'info.data_prefix')
         return info
+
+    def _prefix(self, prefix: Any, what: str) -> dict[str, str]:
+        prefix = {} if prefix is None else prefix
+        known = isinstance(prefix, Mapping) and set(prefix) <= set(PREFIXES)
+        if not known or not all(isinstance(folder, str) for folder in prefix.values()):
+            self._refuse(f'{what} should be folders {{"img": ..., "ir": ...}}, got {shorten(prefix)}')
+        return dict(prefix)
 
     def _category(self, number: int, entry: Any) -> dict:
         entry = self._object(entry, f'category number {number + 1}', ('id', 'name'))
@@ -251,6 +260,9 @@ class _Reader:
         for field in ('file_name', *INFRARED_FIELDS):
             if entry.get(field) is not None:
                 entry[field] = safe_name(entry[field], self.path, f'{field} of {what}')
+        names = {entry[field] for field in INFRARED_FIELDS if entry.get(field)}
+        if len(names) > 1:
+            self._refuse(f'{" and ".join(INFRARED_FIELDS)} of {what} differ; give one of them')
         self._choice(entry.get('time'), f'the time of {what}', TIMES)
         if entry.get('crop') is not None:
             entry['crop'] = self._crop(entry, what)
@@ -309,7 +321,8 @@ class _Reader:
             return False
         if x < 0 or y < 0 or x + w > image['width'] or y + h > image['height']:
             self.tolerated['boxes across the edge of their image, kept'] += 1
-        area = check_number(entry.get('area') or 0, self.path, f'the area of {what}', MAX_SIDE**2)
+        area = entry.get('area')
+        area = 0 if area is None else check_number(area, self.path, f'the area of {what}', MAX_SIDE**2)
         if area < 0:
             self._refuse(f'the area of {what} is {area}, wanted pixels squared')
         if not area:
@@ -359,12 +372,13 @@ class _Reader:
             )
         self._unique('the visible image', (pair.visible for pair in pairs))
         self._unique('the infrared image', (pair.infrared for pair in pairs))
-        visible = {pair.visible: pair.key for pair in pairs}
+        visible = {os.path.normpath(pair.visible): pair.key for pair in pairs}
         for pair in pairs:
-            if pair.infrared in visible:
+            other = visible.get(os.path.normpath(pair.infrared))
+            if other is not None:
                 self._refuse(
-                    f'the infrared image of {pair.key}, {pair.infrared}, is the visible image of '
-                    f'{visible[pair.infrared]}; give file_name_ir, or info.data_prefix'
+                    f'the infrared image of {pair.key}, {pair.infrared}, is the visible image of {other}; '
+                    'give file_name_ir, or info.data_prefix'
                 )
         return tuple(pairs)
 

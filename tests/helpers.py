@@ -80,9 +80,23 @@ def run_here(tool, monkeypatch, *args):
     path = ROOT / 'tools' / tool
     path = str(path if path.is_file() else ROOT / 'tools' / 'analysis' / tool)
     monkeypatch.setattr(sys, 'argv', [path, *map(str, args)])
-    with pytest.raises(SystemExit) as caught:
-        runpy.run_path(path, run_name='__main__')
+    try:
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(path, run_name='__main__')
+    finally:
+        _forget_runs()
     return caught.value.code
+
+
+def _forget_runs():
+    """Take away what MMEngine keeps of a run for its process: a logger that writes to a captured stream."""
+    if 'mmengine' in sys.modules:
+        from mmengine.logging import MessageHub, MMLogger
+        from mmengine.registry import DefaultScope
+        from mmengine.visualization import Visualizer
+
+        for kind in (MMLogger, MessageHub, DefaultScope, Visualizer):
+            kind._instance_dict.clear()
 
 
 def write_pairs(folder, num=4, size=(96, 64), classes=('person', 'car', 'bicycle'), split='train'):

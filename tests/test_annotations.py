@@ -6,6 +6,7 @@ import re
 
 import pytest
 from helpers import TINY, iterations, make_pairs, run_here
+from mmengine.config import Config
 
 from mmslg.annotations import ImagePair, check_classes, check_files, read_annotations
 from mmslg.errors import InputError
@@ -70,6 +71,7 @@ REFUSED = {
     'a list': ('[]', COCO),
     'null': ('null', COCO),
     'nested without end': ('[' * 100_000, 'not valid JSON'),
+    'a key twice': ('{"images": [], "images": [1]}', "the key 'images' is given twice in one object"),
     'a huge number': ('{"images": ' + '9' * 5000 + '}', 'not valid JSON'),
     # the lists
     **{
@@ -116,6 +118,10 @@ REFUSED = {
     'file_name repeated': (image('file_name', 'train_002.png'), 'train_002.png is given 2 times'),
     'file_name_ir a list': (image('file_name_ir', ['x']), f'file_name_ir of image train_001.png {NAME}'),
     'file_name_ir of another pair': (image('file_name_ir', 'train_002.png'), 'the infrared image .* 2 times'),
+    'both infrared names': (
+        lambda data: data['images'][0].update(file_name_ir='a.png', file_name_lwir='b.png'),
+        'file_name_ir and file_name_lwir of image train_001.png differ',
+    ),
     'width null': (image('width', None), 'image train_001.png lacks width'),
     'width a text': (image('width', '96'), f'the width of image train_001.png {WHOLE}'),
     'width 0': (image('width', 0), f'{WHOLE} from 1 to 100000, got 0'),
@@ -166,6 +172,7 @@ REFUSED = {
     'bbox huge': (box('bbox', [1, 2, 1e300, 4]), 'wanted at most 100000 in magnitude'),
     'bbox negative': (box('bbox', [10, 10, -5, 5]), 'width and height must not be negative'),
     'area a text': (box('area', 'big'), 'the area of annotation 1 should be a number'),
+    'area an empty text': (box('area', ''), 'the area of annotation 1 should be a number'),
     'area negative': (box('area', -4), 'the area of annotation 1 is -4, wanted pixels squared'),
     'area infinite': (box('area', math.inf), 'the area of annotation 1 is inf, wanted a finite number'),
     'iscrowd a text': (box('iscrowd', 'no'), f'iscrowd {FLAG}'),
@@ -259,9 +266,10 @@ def test_evaluation_and_captioning_say_the_same(intact, tmp_path, monkeypatch, c
     change, message = REFUSED[name]
     path = intact / 'annotations_train.json'
     break_file(path, change)
-    (tmp_path / 'detections.json').write_text('[]')
+    detections = tmp_path / 'detections.json'
+    detections.write_text('[]')
     out = tmp_path / 'captions.jsonl'
-    assert run_here('eval_coco.py', monkeypatch, path, tmp_path / 'detections.json') == 1
+    assert run_here('eval_coco.py', monkeypatch, '--gt', path, '--dets', detections) == 1
     said(message, capsys.readouterr().err)
     if name == 'annotations empty':
         message = ''
@@ -277,6 +285,7 @@ def test_evaluation_and_captioning_say_the_same(intact, tmp_path, monkeypatch, c
 def test_training_says_the_same(intact, tmp_path, monkeypatch, capsys, name):
     change, message = REFUSED[name]
     break_file(intact / 'annotations_train.json', change)
+    monkeypatch.setattr(Config, 'pretty_text', 'the config')  # formatting it takes longer than all the rest
     options = ['--cfg-options', *TINY, *iterations(1)]
     work_dir = tmp_path / 'run'
     assert run_here('train.py', monkeypatch, intact / 'leaf.py', '--work-dir', work_dir, *options) == 1

@@ -8,6 +8,8 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, DefaultScope, init_default_scope
 from mmengine.utils import import_modules_from_strings
 
+from mmslg.datasets.paired_coco import list_steps
+
 CONFIGS = sorted(
     str(p.relative_to(ROOT / 'configs')) for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts
 )
@@ -16,6 +18,7 @@ PUBLIC = {
     'slgnet_llvip.py',
     'slgnet_kaist.py',
     'slgnet_dronevehicle.py',
+    'slgnet_m3fd.py',
     'slgnet_mini.py',
     'slgnet_mini_oriented.py',
     'my_pairs.py',
@@ -93,6 +96,18 @@ def test_no_config_subclasses_a_detector_or_imports_code(name):
     cfg = Config.fromfile(ROOT / 'configs' / name)
     assert not cfg.model.type.startswith('mmslg.')
     assert 'custom_imports' not in cfg
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_the_dumped_config_says_the_same(name, tmp_path):
+    """MMEngine sorts the keys when it dumps a config; the steps of the pipelines keep their order."""
+    cfg = Config.fromfile(ROOT / 'configs' / name)
+    cfg.dump(tmp_path / 'dumped.py')
+    dumped = Config.fromfile(tmp_path / 'dumped.py')
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        steps = [list_steps(c[loader].dataset.pipeline) for c in (cfg, dumped)]
+        assert steps[0] == steps[1]
+        assert steps[0][0]['type'] == 'mmslg.LoadVisible' and steps[0][-1]['type'] == 'mmslg.PackPairedInputs'
 
 
 @pytest.mark.parametrize('name', sorted(PUBLIC))

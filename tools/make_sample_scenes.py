@@ -7,13 +7,10 @@ Example:
 from __future__ import annotations
 
 import argparse
-import re
-from functools import partial
 
-from mmslg.errors import InputError
-from mmslg.testing.sample_scenes import Plan, summary, write_scenes, write_sheet
-from mmslg.testing.scenes.sheet import check_sheet_path
 from mmslg.utils import cli
+from mmslg.visualization.figures import check_png
+from sample_scenes.dataset import Plan, summary, write_scenes, write_sheet
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,7 +21,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('out', help='folder to make; must be missing or empty')
     parser.add_argument('--train', type=int, default=240, help='training scenes (default: %(default)s)')
     parser.add_argument('--test', type=int, default=60, help='test scenes (default: %(default)s)')
-    parser.add_argument('--size', default='320x256', help='WIDTHxHEIGHT in pixels (default: %(default)s)')
+    parser.add_argument(
+        '--size', type=cli.parse_size, default=(320, 256), metavar='WxH', help='pixels (default: 320x256)'
+    )
     parser.add_argument(
         '--seed', type=int, default=0, help='other seeds, other scenes (default: %(default)s)'
     )
@@ -36,16 +35,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Write the scenes, tell what is in them."""
     args = parse_args()
-    found = re.fullmatch(r'(\d+)x(\d+)', args.size)
-    if not found:
-        raise InputError(f'--size wants WIDTHxHEIGHT such as 320x256, got {args.size!r}')
-    if args.sheet:
-        check_sheet_path(args.sheet)
-    size = (int(found[1]), int(found[2]))
-    plan = Plan(train=args.train, test=args.test, size=size, seed=args.seed)
-    write_scenes(args.out, plan, args.workers, say=partial(print, flush=True))
+    if args.sheet is not None:
+        check_png(args.sheet, '--sheet')
+    plan = Plan(args.train, args.test, args.size, args.seed)
+    if not write_scenes(args.out, plan, args.workers):
+        print(f'{args.out}: complete, nothing to do')
     print(summary(args.out), end='')
-    if args.sheet:
+    if args.sheet is not None:
         write_sheet(args.out, args.sheet)
         print(f'contact sheet: {args.sheet}')
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 
 from mmslg.annotations import Annotations, check_files, read_annotations
+from mmslg.apis.launch import read_config
 from mmslg.errors import InputError
 from mmslg.utils import cli
 from mmslg.utils.io import atomic_path
@@ -45,7 +46,21 @@ def fitting_size(annotations: Annotations) -> tuple[tuple[int, int], int]:
     return LARGE if area > 1.5 * SMALL[0][0] * SMALL[0][1] else SMALL
 
 
-def leaf(base: str, args: argparse.Namespace, annotations: Annotations) -> str:
+def head_of(base: str) -> str:
+    """Return what sets the number of classes in a model of the base config.
+
+    Raises:
+        InputError: Its head has several stages, each with a number of its own.
+    """
+    model = read_config(base).get('model', {})
+    head = model.get('roi_head', model).get('bbox_head', {})
+    if not isinstance(head, dict) or 'num_classes' not in head:
+        raise InputError(f'--base {base}: its head has no single num_classes; write the leaf config by hand')
+    classes = 'dict(bbox_head=dict(num_classes=len(classes)))'
+    return f'dict(roi_head={classes})' if 'roi_head' in model else classes
+
+
+def leaf(base: str, head: str, args: argparse.Namespace, annotations: Annotations) -> str:
     """Return the text of the config."""
     (width, height), batch = fitting_size(annotations)
     test = os.path.join(args.data, args.test)
@@ -66,7 +81,7 @@ val_dataloader = dict(dataset=dict(**_data, ann_file={args.test!r}))
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file={test!r})
 test_evaluator = val_evaluator
-model = dict(bbox_head=dict(num_classes=len(classes)))
+model = {head}
 """
 
 
@@ -75,8 +90,7 @@ def main() -> None:
     args = parse_args()
     if Path(args.out).suffix != '.py':
         raise InputError(f'--out {args.out}: wanted a name that ends in .py')
-    if not Path(args.base).is_file():
-        raise InputError(f'--base {args.base}: no such config')
+    head = head_of(args.base)
     train, test = (
         read_annotations(os.path.join(args.data, name), args.data) for name in (args.train, args.test)
     )
@@ -90,7 +104,7 @@ def main() -> None:
     out = Path(args.out)
     base = os.path.relpath(os.path.realpath(args.base), os.path.realpath(out.parent))
     with atomic_path(out) as temporary:
-        temporary.write_text(leaf(base, args, train), encoding='utf-8')
+        temporary.write_text(leaf(base, head, args, train), encoding='utf-8')
     (width, height), batch = fitting_size(train)
     print(
         f'{len(train.pairs)} training and {len(test.pairs)} test pairs of {", ".join(train.classes)}; scaled '

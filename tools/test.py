@@ -1,10 +1,15 @@
 """Test a detector: metrics as a table, predictions as a file and as pictures."""
 
 import argparse
+import os
 
-from mmslg.apis.launch import add_common_arguments, build_runner, checked_checkpoint, load_config
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle threads do not spin
+
+from mmslg.apis.launch import add_common_arguments, build_runner, load_config
+from mmslg.apis.resumption import read_tested
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
+from mmslg.utils.io import refuse_overwriting
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,21 +28,20 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Test as the config and the command line say."""
     args = parse_args()
-    if args.out and not args.out.endswith(('.pkl', '.pickle')):
+    if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         raise InputError(f'--out {args.out}: wanted a name that ends in .pkl')
+    refuse_overwriting(args.out, args.checkpoint, args.config)
     cfg = load_config(args)
-    cfg.load_from = checked_checkpoint(args.checkpoint)
-    cfg.resume = False
-    if args.show or args.show_dir:
-        from mmdet.engine.hooks.utils import trigger_visualization_hook
+    read_tested(cfg, args.checkpoint)
+    cfg.load_from, cfg.resume = args.checkpoint, False
+    if args.show or args.show_dir is not None:
+        hook = cfg.default_hooks.setdefault('visualization', dict(type='mmslg.PairVisualizationHook'))
+        hook.update(draw=True, show=args.show, wait_time=args.wait_time, test_out_dir=args.show_dir)
+    from mmslg.apis.results import results_in
 
-        cfg = trigger_visualization_hook(cfg, args)
     runner = build_runner(cfg)
-    if args.out:
-        from mmdet.evaluation import DumpDetResults
-
-        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
-    runner.test()
+    with results_in(args.out, runner):
+        runner.test()
 
 
 if __name__ == '__main__':

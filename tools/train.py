@@ -1,8 +1,12 @@
 """Train a detector."""
 
 import argparse
+import os
 
-from mmslg.apis.launch import add_common_arguments, build_runner, checked_checkpoint, load_config
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle threads do not spin
+
+from mmslg.apis.launch import add_common_arguments, build_runner, load_config, missing_cuda_ops
+from mmslg.apis.resumption import set_start
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 
@@ -41,15 +45,11 @@ def main() -> None:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise InputError(f'{args.config}: --auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...)')
         cfg.auto_scale_lr.enable = True
-    if args.resume == 'auto':
-        cfg.resume = True
-        cfg.load_from = None
-    elif args.resume:
-        cfg.resume = True
-        cfg.load_from = args.resume
-    if cfg.get('load_from'):
-        checked_checkpoint(cfg.load_from, 'train that model first, or give --cfg-options load_from=None')
-    build_runner(cfg).train()
+    remark = set_start(cfg, args.resume)
+    runner = build_runner(cfg)
+    for line in filter(None, (remark, missing_cuda_ops())):
+        runner.logger.warning(line)
+    runner.train()
 
 
 if __name__ == '__main__':

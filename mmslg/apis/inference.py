@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.runner.checkpoint import _load_checkpoint
 from mmengine.structures import InstanceData
 from torch import nn
 
-from mmslg.apis.launch import checked_checkpoint
+from mmslg.apis.configs import check_config
 from mmslg.apis.profiling import build_detector
+from mmslg.apis.resumption import read_tested
 from mmslg.engine.checkpoint_report import match_keys
 from mmslg.errors import InputError
 
@@ -19,11 +19,13 @@ def load_detector(cfg: Config, checkpoint: str) -> nn.Module:
     """Build the detector of a config with a checkpoint's weights, on the GPU if there is one.
 
     Raises:
-        InputError: The checkpoint cannot be read safely, or lacks a tensor of the model.
+        InputError: The checkpoint cannot be read safely, was trained on other classes, or lacks a tensor of
+            the model; or the config does not fit together.
     """
-    checked_checkpoint(checkpoint)
+    check_config(cfg)
+    weights = read_tested(cfg, checkpoint)
     model = build_detector(cfg)
-    match, state = match_keys(model, _load_checkpoint(checkpoint, map_location='cpu'))
+    match, state = match_keys(model, weights)
     if match.missing or match.reshaped:
         raise InputError(f'{checkpoint}: the checkpoint does not fit the config: {match}')
     model.load_state_dict({name: state[name] for name in match.matched})

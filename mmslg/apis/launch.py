@@ -5,21 +5,62 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmslg.apis.configs import check_config, read_config
+from mmslg.apis.processes import LAUNCHERS, check_launcher, start_processes
+from mmslg.engine.runner import PairRunner
 from mmslg.errors import InputError
+from mmslg.utils.config_errors import explain_config_errors
+
+__all__ = [
+    'add_analysis_arguments',
+    'add_common_arguments',
+    'build_runner',
+    'fit_to_machine',
+    'load_config',
+    'missing_cuda_ops',
+    'parse_options',
+    'read_config',
+]
+
+
+class KeyValueAction(DictAction):
+    """MMEngine's KEY=VALUE arguments, with a line for what is none."""
+
+    def __call__(self, parser, namespace, values, option_string='--cfg-options') -> None:
+        """Collect the pairs."""
+        for value in values:
+            if '=' not in value or value.startswith('='):
+                raise InputError(f'{option_string} {value}: wanted KEY=VALUE, such as randomness.seed=1')
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError:
+            raise InputError(f'{option_string} {" ".join(values)}: brackets that do not match') from None
+
+
+def parse_options(values: list[str]) -> dict:
+    """Return the settings that KEY=VALUE words override.
+
+    Raises:
+        InputError: One of them is no such word.
+    """
+    namespace = argparse.Namespace()
+    KeyValueAction(['--cfg-options'], 'options')(None, namespace, values)
+    return namespace.options
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add MMDetection's flags for config overrides, work folder and launcher."""
     parser.add_argument('--work-dir', help='folder for logs and checkpoints [work_dirs/CONFIG]')
     _add_cfg_options(parser)
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='who started the processes')
+    # torch.distributed.launch gives it beside the environment, which counts.
+    parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
 
 
 def add_analysis_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,98 +74,62 @@ def _add_cfg_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=KeyValueAction,
         metavar='KEY=VALUE',
         help='override settings of the config, such as train_dataloader.batch_size=2',
     )
 
 
-def read_config(path: str, options: dict | None = None) -> Config:
-    """Read a config and override settings; nothing else is touched.
-
-    Raises:
-        InputError: There is no such config, or an override fits nowhere in it.
-    """
-    if not Path(path).is_file():
-        raise InputError(f'{path}: no such config')
-    cfg = Config.fromfile(path)
-    try:
-        cfg.merge_from_dict(options or {})
-    except (KeyError, TypeError) as error:
-        raise InputError(f'{path}: --cfg-options does not fit the config: {error.args[0]}') from None
-    return cfg
-
-
 def load_config(args: argparse.Namespace) -> Config:
-    """Read the config and apply the common arguments.
+    """Read the config, apply the common arguments and check it; nothing is started or written.
 
     Raises:
-        InputError: There is no such config, or an override fits nowhere in it.
+        InputError: There is no such config, it does not fit together, or an argument does not fit it.
     """
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config, args.cfg_options)
+    check_config(cfg)
+    check_launcher(args.launcher)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    if not cfg.work_dir or (Path(cfg.work_dir).exists() and not Path(cfg.work_dir).is_dir()):
+        raise InputError(f'--work-dir {cfg.work_dir or "(empty)"}: wanted a folder')
     fit_to_machine(cfg)
     return cfg
 
 
 def fit_to_machine(cfg: Config) -> None:
-    """Replace what needs a GPU where there is none, and say so: NCCL by Gloo, AMP by fp32."""
-    if torch.cuda.is_available():
-        return
-    notes = []
-    if cfg.get('launcher', 'none') != 'none':
-        notes.append('gloo in the place of nccl')
-        # MMEngine would ask for one GPU a process, both here and in the wrapper.
-        torch.distributed.init_process_group('gloo')
-        cfg.model_wrapper_cfg = {
-            'type': 'MMDistributedDataParallel',
-            'device_ids': None,
-            'broadcast_buffers': False,
-            'find_unused_parameters': cfg.get('find_unused_parameters', False),
-        }
+    """Replace AMP by fp32 where there is no GPU, and say so."""
     wrapper = cfg.get('optim_wrapper') or {}
-    if wrapper.get('type') == 'AmpOptimWrapper':
-        wrapper['type'] = 'OptimWrapper'
-        for key in ('loss_scale', 'dtype'):
-            wrapper.pop(key, None)
-        notes.append('fp32 in the place of AMP')
-    if notes and int(os.environ.get('RANK', '0')) == 0:
-        print(f'no GPU here: {", ".join(notes)}', flush=True)
+    if torch.cuda.is_available() or wrapper.get('type') != 'AmpOptimWrapper':
+        return
+    wrapper['type'] = 'OptimWrapper'
+    for key in ('loss_scale', 'dtype'):
+        wrapper.pop(key, None)
+    if os.environ.get('RANK', '0') == '0':
+        print('no GPU here: fp32 in the place of AMP', flush=True)
+
+
+def missing_cuda_ops() -> str:
+    """Return what to say if torch sees a GPU and mmcv was built without CUDA, ``''`` if all is well."""
+    from mmcv.ops import get_compiling_cuda_version
+
+    if not torch.cuda.is_available() or get_compiling_cuda_version() != 'not available':
+        return ''
+    return (
+        'mmcv was built without CUDA, and torch sees a GPU: attention, RoIAlign and NMS will be slow or fail '
+        'on it; rebuild mmcv on this machine with `bash tools/install.sh`'
+    )
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner of a config."""
-    if cfg.get('runner_type'):
-        from mmengine.registry import RUNNERS
-
-        return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
-
-
-def checked_checkpoint(path: str, advice: str = '') -> str:
-    """Return ``path`` if a checkpoint of tensors is there.
-
-    Args:
-        path: File or URL.
-        advice: What to do where there is none.
+    """Start the processes of the run if there are several, and build its runner.
 
     Raises:
-        InputError: There is none, or it holds more than tensors and plain values.
+        InputError: The launcher has set no environment, or the config names what does not exist.
     """
-    if path.startswith(('http://', 'https://')):
-        return path
-    if not Path(path).is_file():
-        raise InputError(f'{path}: no such checkpoint{"; " + advice if advice else ""}')
-    from mmengine.runner.checkpoint import _load_checkpoint
-
-    try:
-        _load_checkpoint(path, map_location='meta')
-    except (UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f'{path}: not a checkpoint that can be loaded safely ({reason})') from None
-    return path
+    start_processes(cfg)
+    with explain_config_errors(cfg):
+        return RUNNERS.build(cfg) if cfg.get('runner_type') else PairRunner.from_cfg(cfg)

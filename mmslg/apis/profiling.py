@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mmslg.errors import InputError
 from mmslg.models.backbones import FrozenTrunk, SLGViT
 from mmslg.models.necks import LanguageGuidedModulation, SimpleFeaturePyramid
+from mmslg.utils.config_errors import explain_config_errors
 
 WAKING_STEPS = 2
 """Optimizer steps until every parameter that starts at zero has moved."""
@@ -45,12 +46,13 @@ def build_detector(cfg: Config, seed: int = 0) -> nn.Module:
     """Build the model of a config with random weights; no weight file is read or downloaded.
 
     Raises:
-        InputError: The config has no model.
+        InputError: The config has no model, or names what does not exist.
     """
     if 'model' not in cfg:
         raise InputError(f'{cfg.filename}: the config has no model')
     prepare(cfg, seed)
-    model = MODELS.build(cfg.model)
+    with explain_config_errors(cfg):
+        model = MODELS.build(cfg.model)
     model.init_weights()
     return model
 

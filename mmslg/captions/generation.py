@@ -133,7 +133,7 @@ def caption_pairs(pairs: Sequence[ImagePair], captioner: Captioner, name: str) -
     if len(results) != len(pairs):
         raise ValueError(f'captioner {name!r} gave {len(results)} results for {len(pairs)} pairs')
     return [
-        FailedPair.from_exception(pair.key, result, name, captioner.version)
+        FailedPair(pair.key, ' '.join(str(result).split()), result.answer, name, captioner.version)
         if isinstance(result, CaptionFailure)
         else CaptionRecord(pair.key, result, name, captioner.version, captioner.details)
         for pair, result in zip(pairs, results, strict=True)

@@ -11,19 +11,17 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from mmslg.captions.captioners.base import CaptionFailure
 from mmslg.captions.schema import (
     CaptionRecord,
     format_record,
     image_key,
     one_line,
-    parse_record,
+    parse_lines,
     read_captions,
     write_captions,
 )
@@ -53,9 +51,19 @@ class FailedPair:
     version: str = ''
 
     @classmethod
-    def from_exception(cls, key: str, failure: CaptionFailure, captioner: str, version: str) -> FailedPair:
-        """Describe what a captioner raised."""
-        return cls(key, ' '.join(str(failure).split()), failure.answer, captioner, version)
+    def from_dict(cls, data: Any) -> FailedPair:
+        """Make an entry from one parsed line.
+
+        Raises:
+            InputError: A field is missing or no text.
+        """
+        fields = data if isinstance(data, dict) else {}
+        values = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields}
+        if not {'file_name', 'failure'} <= set(values) or not all(
+            isinstance(v, str) for v in values.values()
+        ):
+            raise InputError(f'wanted an object with file_name and failure, got {one_line(str(data))}')
+        return cls(**{**values, 'file_name': image_key(values['file_name'])})
 
 
 Entry = CaptionRecord | FailedPair
@@ -80,9 +88,8 @@ def read_failures(out: str | os.PathLike) -> list[FailedPair]:
         InputError: A line is no such entry.
     """
     path = failed_path(out)
-    if not path.is_file():
-        return []
-    return [_parse_failure(*line) for line in _lines(path, path.read_bytes())]
+    content = path.read_bytes() if path.is_file() else b''
+    return [failure for _, failure in parse_lines(path, content, FailedPair.from_dict)]
 
 
 class Journal:
@@ -120,10 +127,12 @@ class Journal:
             self.out.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open('ab', buffering=0)
         try:
-            self._lock()
-        except InputError:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             self._file.close()
-            raise
+            raise InputError(f'{self.path}: another run is writing it; wait for its end') from None
+        except OSError:
+            pass  # a file system without locks
         try:
             self._read()
         except BaseException:
@@ -172,7 +181,7 @@ class Journal:
                 temporary.write_text(''.join(map(_format, self.failures.values())), encoding='utf-8')
         else:
             failed.unlink(missing_ok=True)
-        self.path.unlink()
+        self.path.unlink(missing_ok=True)
 
     def _add(self, entry: Entry) -> None:
         """Take in one entry; a caption is never replaced by a failure."""
@@ -189,22 +198,12 @@ class Journal:
         if _size(self.out):
             try:
                 records = read_captions(self.out).values()
-            except InputError as error:
+            except InputError:
                 raise InputError(
-                    f'{self.out}: is there already, and is no captions file ({error}); choose another --out'
+                    f'{self.out}: is there already, and is no captions file; choose another --out'
                 ) from None
             authors = ', '.join(sorted({f'{record.captioner} {record.version}' for record in records}))
             raise InputError(f'{self.out}: holds {len(records)} captions by {authors}; {what_to_do}')
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f'{self.path}: another run is writing it; wait for its end') from None
-        except OSError:
-            pass  # a disk without locks
-        if not self.path.exists() or not os.path.samestat(os.fstat(self._file.fileno()), self.path.stat()):
-            raise InputError(f'{self.path}: another run has just ended; call again')
 
     def _read(self) -> None:
         if self._resume:
@@ -215,8 +214,8 @@ class Journal:
                     self._add(record)
         content = self.path.read_bytes()
         whole = content[: content.rfind(b'\n') + 1]
-        for line in _lines(self.path, whole):
-            self._add(_parse(*line))
+        for _, entry in parse_lines(self.path, whole, _entry):
+            self._add(entry)
         self._file.truncate(len(whole))
 
 
@@ -224,38 +223,9 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _lines(path: Path, content: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield what a message calls a line, and the line."""
-    for number, line in enumerate(content.split(b'\n'), start=1):
-        if line.strip():
-            yield f'{path}, line {number}', line
-
-
-def _parse(where: str, line: bytes) -> Entry:
-    data = None
-    with suppress(ValueError, RecursionError):
-        data = json.loads(line)
-    if isinstance(data, dict) and 'failure' in data and 'environment' not in data:
-        return _parse_failure(where, line)
-    try:
-        return parse_record(line)
-    except InputError as error:
-        raise InputError(f'{where}: {error}; mend the line or remove it') from None
-
-
-def _parse_failure(where: str, line: bytes) -> FailedPair:
-    try:
-        data = json.loads(line)
-        values = {name: data[name] for name in FailedPair.__dataclass_fields__ if name in data}
-        failure = FailedPair(**values)
-        if not all(isinstance(value, str) for value in values.values()):
-            raise ValueError('other than text')
-        return FailedPair(**{**values, 'file_name': image_key(failure.file_name)})
-    except (ValueError, TypeError, RecursionError):
-        raise InputError(
-            f'{where}: wanted an object with file_name and failure, got {one_line(repr(line))}; mend the '
-            'line or remove it'
-        ) from None
+def _entry(data: Any) -> Entry:
+    failed = isinstance(data, dict) and 'failure' in data and 'environment' not in data
+    return FailedPair.from_dict(data) if failed else CaptionRecord.from_dict(data)
 
 
 def _format(entry: Entry) -> str:

@@ -15,13 +15,15 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from mmslg.errors import InputError
 from mmslg.utils.io import atomic_path
+
+T = TypeVar('T')
 
 COMPONENTS = ('environment', 'scene', 'objects', 'thermal')
 """Component names in the order of Eq. 10 of arXiv:2601.02249: env, type, obj, therm."""
@@ -211,36 +213,45 @@ def read_captions(path: str | os.PathLike) -> dict[str, CaptionRecord]:
         raise InputError(f'{path}: no such file; write captions.jsonl with tools/captions/generate.py')
     records: dict[str, CaptionRecord] = {}
     lines: dict[str, int] = {}
-    for number, line in enumerate(path.read_bytes().split(b'\n'), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = parse_record(line)
-        except InputError as error:
-            raise InputError(f'{path}, line {number}: {error}') from None
-        if record.file_name in records:
-            first = lines[record.file_name]
+    for number, record in parse_lines(path, path.read_bytes(), CaptionRecord.from_dict):
+        first = lines.setdefault(record.file_name, number)
+        if first < number:
             raise InputError(f'{path}, line {number}: {record.file_name} was in line {first} already')
         records[record.file_name] = record
-        lines[record.file_name] = number
     if not records:
         raise InputError(f'{path}: holds no captions')
     return records
 
 
-def parse_record(line: bytes) -> CaptionRecord:
-    """Parse one line of ``captions.jsonl``.
+def parse_lines(path: Path, content: bytes, parse: Callable[[Any], T]) -> Iterator[tuple[int, T]]:
+    """Parse the lines of a JSONL file that are not blank.
+
+    Args:
+        path: The file, for messages.
+        content: What it holds.
+        parse: Makes an entry of what a line holds.
+
+    Yields:
+        Number of the line, from 1, and entry.
 
     Raises:
-        InputError: The line is no JSON object, or a field is missing or invalid.
+        InputError: A line is no JSON, or not what ``parse`` takes; the message names file and line.
     """
+    for number, line in enumerate(content.split(b'\n'), start=1):
+        if line.strip():
+            try:
+                yield number, parse(_parse_json(line))
+            except InputError as error:
+                raise InputError(f'{path}, line {number}: {error}; mend the line or remove it') from None
+
+
+def _parse_json(line: bytes) -> Any:
     try:
-        data = json.loads(line.decode('utf-8'))
+        return json.loads(line.decode('utf-8'))
     except UnicodeDecodeError as error:
         raise InputError(f'not UTF-8 text ({error.reason})') from None
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads
         raise InputError(f'not valid JSON ({error})') from None
-    return CaptionRecord.from_dict(data)
 
 
 def format_record(record: CaptionRecord) -> str:

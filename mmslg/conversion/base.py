@@ -58,6 +58,8 @@ class DatasetReader(ABC):
     """By how many pixels published boxes exceed the content."""
     usual_shift: tuple[float, float] | None = None
     """Median shift in pixels of untouched pairs, measured on a few: for orientation only."""
+    background_without_label = False
+    """Whether a pair without a label file is an image without objects; otherwise it is left out."""
     own_kinds: Mapping[str, tuple[str, str]] = {}
     """Kinds of defects that only this dataset has: title and what to do about it."""
 

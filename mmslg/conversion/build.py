@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mmslg.conversion.base import DatasetReader
-from mmslg.conversion.image_files import probe_image
 from mmslg.conversion.layout import Box, Labels, Layout, Pair
 from mmslg.errors import InputError
+from mmslg.utils.image_io import probe_image
 
 FORMAT = 'mmslg.conversion/1'
 
@@ -124,7 +124,7 @@ def _add_pair(reader: DatasetReader, layout: Layout, split: Split, pair: Pair) -
 
 def _look_at(reader: DatasetReader, layout: Layout, pair: Pair) -> tuple[str, tuple[int, int] | None]:
     """Return why a pair cannot be used, if so, and the size of its images where there are some."""
-    if pair.label is None:
+    if pair.label is None and not reader.background_without_label:
         return 'without a label file', None
     if layout.labels_only:
         return '', None

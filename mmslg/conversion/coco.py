@@ -7,6 +7,7 @@ import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mmslg.conversion.layout import Box, Labels, is_image, modality_of
 from mmslg.errors import InputError
@@ -47,8 +48,20 @@ def find_coco(root: Path, files: Iterable[str], infrared_names: bool = False) ->
     return found
 
 
-def parse_coco(file: Path) -> list[CocoImage]:
+class CocoFile(NamedTuple):
+    """The image entries of a file, and its class names in the order of their ids."""
+
+    images: tuple[CocoImage, ...]
+    classes: tuple[str, ...]
+
+
+def parse_coco(file: Path, corners: bool = False) -> CocoFile:
     """Read a COCO file; categories are told by their names, whatever their ids are.
+
+    Args:
+        file: The file.
+        corners: Whether to take the corners in place of the ``bbox`` where the ``segmentation`` of every
+            annotation is one quadrangle and not all of them are upright: these are oriented boxes.
 
     Raises:
         InputError: The file is not in COCO form; the message names it.
@@ -71,9 +84,10 @@ def parse_coco(file: Path) -> list[CocoImage]:
         if names.setdefault(identity, name) != name:
             raise InputError(f'{file}: category {shorten(identity)} has two names')
     boxes: dict[object, list[Box]] = {}
+    quads = _quads(file, annotations) if corners else None
     for n, annotation in enumerate(annotations):
         owner = _key(file, annotation, 'image_id', f'annotation {n}')
-        boxes.setdefault(owner, []).append(_box(file, n, annotation, names))
+        boxes.setdefault(owner, []).append(_box(file, n, annotation, names, quads and quads[n]))
     found: dict[str, CocoImage] = {}
     for n, image in enumerate(images):
         entry = _image(file, n, image, boxes.pop(_key(file, image, 'id', f'image {n}'), ()))
@@ -83,7 +97,8 @@ def parse_coco(file: Path) -> list[CocoImage]:
         raise InputError(
             f'{file}: annotations point to image {shorten(next(iter(boxes)))}, which is not listed'
         )
-    return list(found.values())
+    ordered = sorted(names, key=lambda i: (isinstance(i, str), i))
+    return CocoFile(tuple(found.values()), tuple(names[i] for i in ordered))
 
 
 class ImageFinder:
@@ -126,7 +141,7 @@ def _key(file: Path, entry: dict, field: str, what: str) -> object:
     return value
 
 
-def _box(file: Path, n: int, annotation: dict, names: dict) -> Box:
+def _box(file: Path, n: int, annotation: dict, names: dict, quad: tuple | None) -> Box:
     what = f'annotation {n}'
     bbox = annotation.get('bbox')
     if not isinstance(bbox, list) or len(bbox) != 4:
@@ -135,4 +150,17 @@ def _box(file: Path, n: int, annotation: dict, names: dict) -> Box:
     category = _key(file, annotation, 'category_id', what)
     if category not in names:
         raise InputError(f'{file}: {what} is of category {shorten(category)}, which is not listed')
-    return Box(names[category], (x, y, x + w, y + h))
+    return Box(names[category], quad or (x, y, x + w, y + h))
+
+
+def _quads(file: Path, annotations: list[dict]) -> list[tuple[int | float, ...]] | None:
+    """Return the corners of every annotation, None if they are no oriented boxes."""
+    found = []
+    for n, annotation in enumerate(annotations):
+        polygons = annotation.get('segmentation')
+        points = polygons[0] if isinstance(polygons, list) and len(polygons) == 1 else None
+        if not isinstance(points, list) or len(points) != 8:
+            return None
+        found.append(tuple(check_number(v, file, f'annotation {n}, segmentation') for v in points))
+    slanted = any(len(set(q[::2])) > 2 or len(set(q[1::2])) > 2 for q in found)
+    return found if slanted else None

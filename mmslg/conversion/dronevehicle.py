@@ -154,24 +154,7 @@ class DroneVehicleReader(DatasetReader):
 
     def annotation(self, box: Box, size: Size, stats: Counter) -> dict | None:
         """Turn a quadrangle into ``segmentation`` and its enclosing ``bbox``; see the base class."""
-        quad = np.reshape(np.asarray(box.points, float), (4, 2))
-        if quads.is_degenerate(quad):
-            stats['dropped: no area'] += 1
-            return None
-        if quads.crosses(quad, size):
-            inside = quads.clip(quad, size)
-            if inside is None:
-                stats['dropped: outside the content'] += 1
-                return None
-            policy = self.options.edge
-            done = dict(clip='clipped', keep='kept as they are', drop='dropped')[policy]
-            stats[f'{done}: across the edge of the content'] += 1
-            if policy == 'drop':
-                return None
-            quad = inside if policy == 'clip' else quad
-        polygon = [_tidy(v) for v in quad.ravel()]
-        bbox = [_tidy(v) for v in quads.enclosing(quad)]
-        return dict(bbox=bbox, area=_tidy(quads.area(quad)), segmentation=[polygon])
+        return quads.annotation(np.reshape(box.points, (4, 2)), size, self.options.edge, stats)
 
     def info(self, layout: Layout, split: str) -> dict:
         """Return the policy at the edge; see the base class."""
@@ -195,11 +178,6 @@ class DroneVehicleReader(DatasetReader):
 def _ring_is_white(image: np.ndarray, depth: int) -> bool:
     sides = (image[:depth], image[-depth:], image[:, :depth], image[:, -depth:])
     return min(float(s.mean()) for s in sides) >= WHITE
-
-
-def _tidy(value: float) -> int | float:
-    value = round(float(value), 3)
-    return int(value) if value == int(value) else value
 
 
 def _above(path: str | None) -> str | None:

@@ -80,7 +80,7 @@ class FlirReader(DatasetReader):
                     f'{root}: {path} is not the only {split} annotations; leave one in the folder'
                 )
             splits[split] = []
-            for entry in parse_coco(root / path):
+            for entry in parse_coco(root / path).images:
                 infrared = entry.infrared or entry.visible
                 found = (images.find(entry.visible, 'visible'), images.find(infrared, 'infrared'))
                 if not images:

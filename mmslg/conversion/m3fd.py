@@ -122,7 +122,7 @@ class M3fdReader(DatasetReader):
         splits: dict[str, list[Pair]] = {}
         for split, path in lists.items():
             splits[split] = []
-            for entry in parse_coco(root / path):
+            for entry in parse_coco(root / path).images:
                 stem = _stem(entry.visible)
                 if (path, stem) in self._coco:
                     raise InputError(f'{root / path}: two images are called {stem}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import cv2
@@ -69,3 +70,42 @@ def clip(quad: np.ndarray, size: Sequence[int]) -> np.ndarray | None:
         points = np.insert(points, longest + 1, middle, 0)
     points = np.round(points, 3)
     return None if is_degenerate(points) else points
+
+
+def annotation(
+    quad: np.ndarray, size: Sequence[int], edge: str, stats: Counter, frame: str = 'content'
+) -> dict | None:
+    """Turn an oriented box into the fields of a COCO annotation.
+
+    Args:
+        quad: Corners ``(4, 2)`` in pixels.
+        size: (width, height) of the frame in pixels.
+        edge: What happens to a box across the edge: ``clip``, ``keep`` or ``drop``.
+        stats: Counts what was done, by remark.
+        frame: What the remarks call the frame.
+
+    Returns:
+        ``bbox`` (enclosing), ``area`` and ``segmentation`` (corners); None if the box is dropped.
+    """
+    quad = np.asarray(quad, float)
+    if is_degenerate(quad):
+        stats['dropped: no area'] += 1
+        return None
+    if crosses(quad, size):
+        inside = clip(quad, size)
+        if inside is None:
+            stats[f'dropped: outside the {frame}'] += 1
+            return None
+        done = dict(clip='clipped', keep='kept as they are', drop='dropped')[edge]
+        stats[f'{done}: across the edge of the {frame}'] += 1
+        if edge == 'drop':
+            return None
+        quad = inside if edge == 'clip' else quad
+    bbox = [tidy(v) for v in enclosing(quad)]
+    return dict(bbox=bbox, area=tidy(area(quad)), segmentation=[[tidy(v) for v in quad.ravel()]])
+
+
+def tidy(value: float) -> int | float:
+    """Return a number of pixels, rounded to thousandths, as int where it is whole."""
+    value = round(float(value), 3)
+    return int(value) if value == int(value) else value

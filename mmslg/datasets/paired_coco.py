@@ -13,10 +13,14 @@ from mmengine.logging import print_log
 
 from mmslg.annotations import Annotations, ImagePair, check_classes, check_files, corners_of, read_annotations
 from mmslg.captions.lookup import CaptionLookup
+from mmslg.captions.variants import VARIANTS
 from mmslg.errors import InputError
 from mmslg.registry import DATASETS
 
 BOX_TYPES = ('hbox', 'qbox')
+STEPS = ('visible', 'photometric', 'infrared', 'boxes', 'resize', 'augment', 'flip', 'ground_truth', 'pack')
+"""The steps of a pipeline in their order: a dumped config has its keys sorted. Boxes that are loaded behind
+``resize``, as ``ground_truth``, stay in pixels of the original image."""
 
 
 @DATASETS.register_module()
@@ -32,9 +36,9 @@ class PairedCocoDataset(BaseDetDataset):
         data_root: Folder of the dataset.
         data_prefix: Folders ``img`` and ``ir`` in the place of those that the annotations name.
         metainfo: ``dict(classes=(...))``, in the order of the file.
-        pipeline: The transforms by the names of their steps, so that an inheriting config can change one of
-            them: ``dict(resize=dict(scale=(640, 512)))``. A step that is None is left out, one that is a list
-            stands for several transforms. A plain list of transforms does as well.
+        pipeline: The transforms by the names of their steps, those of ``STEPS``, so that an inheriting config
+            can change one of them: ``dict(resize=dict(scale=(640, 512)))``. A step that is None is left out,
+            one that is a list stands for several transforms. A plain list of transforms does as well.
         caption_store: File or files that ``tools/captions/encode.py`` wrote, absolute or below ``data_root``;
             None loads no captions.
         caption_variant: Which caption a pair gets, see :mod:`mmslg.captions.variants`.
@@ -67,6 +71,11 @@ class PairedCocoDataset(BaseDetDataset):
             raise InputError(f'box_type must be one of {BOX_TYPES}, got {box_type!r}')
         self._box_type = box_type
         self._folders = data_prefix
+        if caption_variant not in VARIANTS or (caption_store is None and caption_variant != 'structured'):
+            raise InputError(
+                f'caption_variant={caption_variant!r} wants a caption_store, and to be one of '
+                f'{", ".join(VARIANTS)}'
+            )
         stores = [caption_store] if isinstance(caption_store, str) else list(caption_store or ())
         self._captions = None
         if stores:
@@ -91,7 +100,7 @@ class PairedCocoDataset(BaseDetDataset):
             self._captions.check(pair.key for pair in annotations.pairs)
         notes: Counter[str] = Counter(annotations.tolerated)
         instances = self._instances(annotations, notes)
-        num_boxes = sum(map(len, instances.values()))
+        num_boxes = sum(not box['ignore_flag'] for boxes in instances.values() for box in boxes)
         print_log(
             f'{self.ann_file}: {len(annotations.pairs)} pairs, {num_boxes} boxes of {", ".join(classes)}; '
             f'boxes drawn in: {annotations.label_modality}'
@@ -119,6 +128,9 @@ class PairedCocoDataset(BaseDetDataset):
                 corners = [x, y, x + width, y + height]
                 if self._box_type == 'qbox':
                     corners = self._corners(box, notes)
+                    if _area(corners) < 1:
+                        notes['boxes whose corners enclose less than a pixel, left out'] += 1
+                        continue
                 instances[box['image_id']].append(
                     dict(
                         ignore_flag=box['iscrowd'],
@@ -146,8 +158,8 @@ class PairedCocoDataset(BaseDetDataset):
         """Leave out of training what ``filter_cfg`` names, and say how many pairs these are."""
         wanted = self.filter_cfg or {}
         unknown = sorted(set(wanted) - {'filter_empty_gt', 'min_size'})
-        if unknown:
-            raise InputError(f'filter_cfg knows filter_empty_gt and min_size, got {", ".join(unknown)}')
+        if unknown or not isinstance(wanted.get('min_size', 0), int):
+            raise InputError(f'filter_cfg knows filter_empty_gt and min_size (pixels), got {dict(wanted)}')
         if self.test_mode or not wanted:
             return self.data_list
         kept = [
@@ -156,6 +168,8 @@ class PairedCocoDataset(BaseDetDataset):
             if (info['instances'] or not wanted.get('filter_empty_gt'))
             and min(info['width'], info['height']) >= wanted.get('min_size', 0)
         ]
+        if not kept:
+            raise InputError(f'{self.ann_file}: filter_cfg={dict(wanted)} leaves out every pair')
         if len(kept) < len(self.data_list):
             print_log(
                 f'{self.ann_file}: {len(self.data_list) - len(kept)} pairs left out by filter_cfg='
@@ -179,16 +193,35 @@ class PairedCocoDataset(BaseDetDataset):
 
 
 def list_steps(pipeline: Mapping[str, Any] | Sequence[Any]) -> list[Any]:
-    """Return the transforms of a pipeline whose steps have names, in their order."""
+    """Return the transforms of a pipeline whose steps have names, in the order of ``STEPS``.
+
+    Raises:
+        InputError: A step has another name.
+    """
     if not isinstance(pipeline, Mapping):
         return list(pipeline)
+    unknown = sorted(set(pipeline) - set(STEPS))
+    if unknown:
+        raise InputError(
+            f'a pipeline has no step {", ".join(unknown)}; its steps are {", ".join(STEPS)}, in this order; '
+            'for another order give a list of transforms'
+        )
     steps: list[Any] = []
-    for step in pipeline.values():
+    for name in STEPS:
+        step = pipeline.get(name)
+        if isinstance(step, Mapping) and 'type' not in step:
+            raise InputError(f'the step {name} of the pipeline has no type: {dict(step)}')
         if isinstance(step, Sequence):
             steps += step
         elif step is not None:
             steps.append(step)
     return steps
+
+
+def _area(corners: Sequence[float]) -> float:
+    """Return the area of a quadrangle x1, y1, ..., x4, y4 in pixels squared."""
+    xs, ys = corners[::2], corners[1::2]
+    return abs(sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(4))) / 2
 
 
 def _data_info(pair: ImagePair, instances: list[dict]) -> dict:

@@ -1,7 +1,15 @@
-"""Optimizer constructor and hooks."""
+"""Optimizer constructor, hooks, and the runner with its checkpoints."""
 
+from mmslg.engine.checkpoint_hook import CheckpointHook
 from mmslg.engine.checkpoint_report import CheckpointReportHook
 from mmslg.engine.effective_batch import EffectiveBatchHook
 from mmslg.engine.layer_decay import LayerDecayOptimWrapperConstructor
+from mmslg.engine.runner import PairRunner
 
-__all__ = ['CheckpointReportHook', 'EffectiveBatchHook', 'LayerDecayOptimWrapperConstructor']
+__all__ = [
+    'CheckpointHook',
+    'CheckpointReportHook',
+    'EffectiveBatchHook',
+    'LayerDecayOptimWrapperConstructor',
+    'PairRunner',
+]

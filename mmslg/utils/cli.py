@@ -46,6 +46,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     Args:
         main: Takes no argument, returns an exit code or None.
     """
+    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'  # nothing that a tool loads may run code
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'):  # a file name may hold what the terminal cannot show
             stream.reconfigure(errors='backslashreplace')

@@ -234,6 +234,17 @@ def read_json(path: str | os.PathLike) -> Any:
     """
     text = read_text(path)
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads
         raise InputError(f'{path}: not valid JSON ({error})') from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; where a key comes twice, Python would take the last without a word."""
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(
+            f'the key {next(key for key in keys if keys.count(key) > 1)!a} is given twice in one object'
+        )
+    return data

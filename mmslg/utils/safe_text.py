@@ -15,7 +15,7 @@ MAX_LABEL_BYTES = 4_000_000
 MAX_COORDINATE = 100_000
 """Largest coordinate in pixels that is still believed."""
 
-_NUMBER = re.compile(r'[+-]?(?:\d{1,12}(?:\.\d{0,12})?|\.\d{1,12})(?:[eE][+-]?\d{1,2})?')
+_NUMBER = re.compile(r'[+-]?(?:\d{1,12}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,2})?')
 
 
 def shorten(text: object, length: int = 40) -> str:

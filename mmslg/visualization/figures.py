@@ -26,7 +26,8 @@ def check_png(path: str | os.PathLike, option: str) -> Path:
 def figure_in(path: str | os.PathLike, dpi: int = 120, **options: Any) -> Iterator[Figure]:
     """Yield an empty figure, which is written to ``path`` at the end of the body, whole or not at all.
 
-    It needs no screen, and text is text in it: names hold dollar signs, which would start a formula.
+    It needs no screen, and text is text in it: names hold dollar signs, which would start a formula. So the
+    tick labels of a logarithmic axis, which matplotlib writes as formulas, want a formatter.
 
     Args:
         path: PNG file.

@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
+from mmslg.errors import InputError
 from mmslg.registry import HOOKS
 from mmslg.visualization.samples import picture_name
 
@@ -30,6 +31,9 @@ class PairVisualizationHook(Hook):
         show: Show each picture in a window.
         wait_time: Seconds that it is shown; 0 waits for a key.
         test_out_dir: Folder below ``WORK_DIR/TIME`` for the pictures of a test, or an absolute one.
+
+    Raises:
+        InputError: ``test_out_dir`` is empty.
     """
 
     def __init__(
@@ -41,6 +45,8 @@ class PairVisualizationHook(Hook):
         wait_time: float = 0.0,
         test_out_dir: str | None = None,
     ) -> None:
+        if test_out_dir is not None and not test_out_dir.strip():
+            raise InputError(f'--show-dir {test_out_dir!r}: wanted a folder, got an empty name')
         self.draw = draw
         self.interval = interval
         self.test_out_dir = test_out_dir

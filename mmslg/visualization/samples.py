@@ -17,6 +17,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmengine.structures import InstanceData
 
 from mmslg.errors import InputError
+from mmslg.utils.config_errors import explain_config_errors
 from mmslg.utils.io import check_writable
 from mmslg.visualization.pair_visualizer import to_boxes
 from mmslg.visualization.pairs import contact_sheet, write_picture
@@ -45,7 +46,8 @@ def build_split(cfg: Config, split: str, as_test: bool = False) -> BaseDataset:
         pipeline = _innermost(cfg.test_dataloader.dataset)[0].pipeline
         for inner in _innermost(options):
             inner.update(pipeline=pipeline, test_mode=True)
-    dataset = DATASETS.build(options)
+    with explain_config_errors(cfg):
+        dataset = DATASETS.build(options)
     if not len(dataset):
         raise InputError(f'{cfg.filename}: the {split} split has no pairs')
     return dataset
@@ -64,13 +66,8 @@ def caption_of(info: dict) -> dict[str, str]:
 
 
 def split_pair(image: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Turn a packed image ``(4, H, W)`` as B, G, R, IR into two BGR pictures.
-
-    Raises:
-        InputError: The image has not four channels.
-    """
-    if image.ndim != 3 or image.shape[0] != 4:
-        raise InputError(f'wanted a packed pair (4, H, W), got {tuple(image.shape)}')
+    """Turn a packed image ``(4, H, W)`` as B, G, R, IR into two BGR pictures."""
+    # Photometric distortion leaves floating point numbers.
     array = image.permute(1, 2, 0).numpy().clip(0, 255).astype(np.uint8)
     return np.ascontiguousarray(array[..., :3]), np.repeat(array[..., 3:], 3, 2)
 
@@ -86,7 +83,7 @@ def box_records(instances: InstanceData, classes: Sequence[str], scale: Any = 1)
     boxes = to_boxes(instances)
     corners = slice(None, None, 2 if instances.bboxes.shape[-1] == 4 else 1)
     rows = [
-        {'class': classes[label], 'box': polygon[corners].round(2).ravel().tolist()}
+        {'class': classes[label], 'box': (polygon[corners].round(2) + 0.0).ravel().tolist()}  # no -0.0
         for label, polygon in zip(boxes.labels, boxes.polygons * scale)
     ]
     scores = () if boxes.scores is None else boxes.scores

@@ -227,6 +227,14 @@ def real_kaist(shared, root):
     return root
 
 
+def real_m3fd(shared, root):
+    """Copy the five real pairs with their COCO file, and lists: three to train, two to validate on."""
+    shutil.copytree(shared / 'm3fd_pairs', root, copy_function=shutil.copyfile)
+    write(root / 'train.txt', '00000\n00001\n00111\n')
+    write(root / 'val.txt', '00112\nM3FD_00471\n')
+    return root
+
+
 def _corners(bbox):
     x, y, w, h = bbox
     return x, y, x + w, y + h

@@ -1,5 +1,7 @@
 import json
+import os
 import shutil
+import struct
 
 import cv2
 import numpy as np
@@ -69,11 +71,28 @@ def copy(source, target):
     return lambda root: shutil.copy(root / source, root / target)
 
 
+def loop(path):
+    def plant(root):
+        (root / path).unlink()
+        (root / path).symlink_to((root / path).name)
+
+    return plant
+
+
+def pipe(path):
+    def plant(root):
+        (root / path).unlink()
+        os.mkfifo(root / path)
+
+    return plant
+
+
 def new_label(root):
     convert('llvip', root)
     (root / 'annotations_train.json').write_text('{}')
 
 
+HUGE_PNG = b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR' + struct.pack('>IIBBBBB', 40000, 40000, 8, 2, 0, 0, 0) + b'IEND'
 VIS, IR, XML = 'visible/train/010002.jpg', 'infrared/train/010002.jpg', 'Annotations/010002.xml'
 # ruff: noqa: E501
 LLVIP_DEFECTS = {
@@ -86,6 +105,9 @@ LLVIP_DEFECTS = {
     'no image': ('unreadable', lambda root: (root / IR).write_text('<html>404</html>')),
     'empty image': ('unreadable', lambda root: (root / VIS).write_bytes(b'')),
     'truncated jpeg': ('truncated', cut(VIS)),
+    'link to itself': ('unreadable', loop(VIS)),
+    'pipe': ('missing-visible', pipe(VIS)),
+    'huge header': ('unreadable', lambda root: (root / IR).write_bytes(HUGE_PNG)),
     'blank image': ('blank-image', edit(IR, lambda image: image * 0)),
     'two sizes': ('size-mismatch', edit(IR, lambda image: cv2.resize(image, (320, 256)))),
     'another size': ('wrong-size', lambda root: [edit(p, lambda i: cv2.resize(i, (800, 640)))(root) for p in (VIS, IR)]),

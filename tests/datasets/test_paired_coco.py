@@ -244,8 +244,12 @@ def test_a_pair_without_caption_is_named_when_the_dataset_is_loaded(pairs):
 
 def test_the_steps_of_a_pipeline_have_names():
     load, flip, pack = dict(type='a'), [dict(type='b'), dict(type='c')], dict(type='d')
-    assert list_steps(dict(load=load, augment=None, flip=flip, pack=pack)) == [load, *flip, pack]
-    assert list_steps([load, pack]) == [load, pack] and list_steps(()) == []
+    assert list_steps(dict(pack=pack, flip=flip, augment=None, visible=load)) == [load, *flip, pack]
+    assert list_steps([pack, load]) == [pack, load] and list_steps(()) == []
+    with pytest.raises(
+        InputError, match='a pipeline has no step rezise; its steps are visible, photometric, '
+    ):
+        list_steps(dict(visible=load, rezise=pack))
 
 
 def test_the_key_has_slashes_however_the_file_writes_it(folder):
@@ -269,6 +273,38 @@ def test_nothing_to_learn_from_and_nothing_to_test_on(folder):
 def test_filters_of_training(folder):
     change(folder, images=lambda images: [{**images[0], 'width': 20, 'crop': [0, 0, 20, 64]}, *images[1:]])
     assert len(build(folder, filter_cfg=dict(min_size=32))) == 3
-    refused(
-        folder, 'filter_cfg knows filter_empty_gt and min_size, got min_sise', filter_cfg=dict(min_sise=3)
-    )
+    for wrong in (dict(min_sise=3), dict(min_size='x')):
+        refused(folder, r'filter_cfg knows filter_empty_gt and min_size \(pixels\), got .', filter_cfg=wrong)
+    refused(folder, 'leaves out every pair', filter_cfg=dict(min_size=1000))
+
+
+@pytest.mark.parametrize('prefix', [dict(visible='x'), dict(img_path='x'), dict(img=None), 'visible', 3])
+def test_folders_that_are_none(folder, prefix):
+    refused(folder, r'data_prefix should be folders \{"img": ..., "ir": ...\}', data_prefix=prefix)
+
+
+def test_one_folder_for_both_images_however_it_is_written(folder):
+    for same in ('visible', './visible', 'visible//', 'infrared/../visible'):
+        refused(folder, 'is the visible image of train_001.png', data_prefix=dict(img='visible', ir=same))
+
+
+def test_a_crowd_alone_teaches_nothing(folder):
+    change(folder, annotations=lambda a: [{**box, 'iscrowd': 1} for box in a])
+    refused(folder, 'no box of person, car, bicycle to learn from')
+
+
+def test_a_variant_of_captions_wants_captions(folder):
+    for variant in ('shuffled', 'best'):
+        refused(folder, f'caption_variant={variant!r} wants a caption_store', caption_variant=variant)
+
+
+def test_corners_without_area_are_left_out(folder, capsys):
+    from mmengine.logging import MMLogger
+
+    MMLogger.get_instance('test_corners')
+    bow_tie = [[10, 10, 30, 30, 30, 10, 10, 30]]
+    for corners in ([[10, 10] * 4], bow_tie):
+        change(folder, annotations=lambda boxes, c=corners: [{**boxes[0], 'segmentation': c}, *boxes[1:]])
+        assert build(folder, box_type='qbox').get_data_info(0)['instances'] == []
+    out = capsys.readouterr()
+    assert '1 boxes whose corners enclose less than a pixel, left out' in out.out + out.err

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import runpy
 import subprocess
 import sys
 import time
@@ -11,6 +12,9 @@ import cv2
 import numpy as np
 import pytest
 from helpers import ROOT, run_here
+from matplotlib.figure import Figure
+
+from mmslg.evaluation.functional import Curve
 
 TOOL = 'tools/analysis/eval_kaist.py'
 NAMES = [f'set{s:02d}_V000_I{20 * i + 19:05d}' for s in (6, 9) for i in range(4)]
@@ -65,6 +69,15 @@ def test_plot(folder, tmp_path, run_tool):
     assert done.returncode == 0, done.stderr
     assert cv2.imread(str(tmp_path / 'a.png')).shape == (609, 1800, 3)
     assert not [name for name in os.listdir(tmp_path) if name.startswith('.')]
+
+
+def test_no_formula_is_left_in_a_plot():
+    axes = Figure().add_subplot()
+    curve = Curve(10.0, np.array([0.01, 1.0]), np.array([0.5, 0.1]), 2, 2)
+    looks = {'m': {'color': 'k'}}
+    runpy.run_path(str(ROOT / TOOL))['draw_panel'](axes, {'m': curve}, looks, (0.01, 1.0))
+    labels = [text.get_text() for text in (*axes.get_xticklabels(), *axes.get_yticklabels())]
+    assert {'0.001', '0.1', '10'} <= set(labels) and not [text for text in labels if '$' in text]
 
 
 def test_nothing_heavy_is_imported(folder, tmp_path):

@@ -39,6 +39,19 @@ def test_the_leaf_says_everything_about_the_data(folder, tmp_path, monkeypatch, 
     DefaultScope._instance_dict.clear()
 
 
+@pytest.mark.parametrize(
+    'base', ['slgnet_dronevehicle.py', 'slgnet_kaist.py', 'heads/slgnet_flir_cascade_rcnn.py']
+)
+def test_other_bases(folder, tmp_path, monkeypatch, capsys, root, base):
+    out = tmp_path / 'x.py'
+    code = run_here('new_config.py', monkeypatch, folder, '--out', out, '--base', root / 'configs' / base)
+    if 'cascade' in base:
+        assert code == 1 and 'its head has no single num_classes' in capsys.readouterr().err
+        return
+    model = Config.fromfile(out).model
+    assert code == 0 and model.get('roi_head', model).bbox_head.num_classes == 2
+
+
 def test_large_pairs_are_scaled_to_more(tmp_path, monkeypatch):
     for split in ('train', 'test'):
         write_pairs(tmp_path, 1, size=(640, 512), split=split)
@@ -52,7 +65,7 @@ def test_large_pairs_are_scaled_to_more(tmp_path, monkeypatch):
     ('arguments', 'message'),
     [
         (['--out', 'x.txt'], '--out x.txt: wanted a name that ends in .py'),
-        (['--out', 'x.py', '--base', 'none.py'], '--base none.py: no such config'),
+        (['--out', 'x.py', '--base', 'none.py'], 'none.py: no such config'),
         (['--out', 'x.py', '--train', 'none.json'], 'none.json: no such file'),
         (['--out', 'x.py', '--train', 'other.json'], 'its classes are cat, dog, those of .* are cat, cow'),
     ],

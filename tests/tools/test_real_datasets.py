@@ -1,10 +1,11 @@
-"""From a downloaded folder to figures, for each dataset, on real pairs: convert, caption, test."""
+"""From a downloaded folder to figures, for each dataset, on real pairs: convert, caption, train, test."""
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
-from conversion.folders import real_dronevehicle, real_flir, real_kaist, real_llvip
+from conversion.folders import real_dronevehicle, real_flir, real_kaist, real_llvip, real_m3fd
 from helpers import ROOT
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
@@ -14,6 +15,7 @@ FOLDERS = {
     'llvip': real_llvip,
     'kaist': real_kaist,
     'dronevehicle': lambda shared, root: real_dronevehicle(shared, root, 'test'),
+    'm3fd': real_m3fd,
 }
 COCO = r'COCO mAP, IoU 0\.50:0\.95.*; split test, '
 PROTOCOLS = {
@@ -21,6 +23,7 @@ PROTOCOLS = {
     'llvip': COCO + r'6 pairs; boxes drawn in: ir; classes in order: person\n',
     'kaist': r'log-average miss rate in percent \(matlab\).*; split test, 13 pairs; .*in order: person\n',
     'dronevehicle': r'VOC07 11-point AP, oriented .*; split test, 9 pairs; boxes drawn in: ir; .*: car, t',
+    'm3fd': COCO.replace('test', 'val') + '2 pairs; boxes drawn in: unknown; .*: people, car, bus',
 }
 SMALL = {
     'model.backbone.trunk.depth': 1,
@@ -31,25 +34,38 @@ SMALL = {
 SMALL_DINO = {'model.encoder.num_layers': 1, 'model.decoder.num_layers': 1}
 
 
+def leaf(name, root):
+    """The config as it is, on another folder."""
+    base = ROOT / f'configs/slgnet_{name}.py'
+    val, test = (Path(Config.fromfile(base)[f'{s}_evaluator'].ann_file).name for s in ('val', 'test'))
+    loaders = (
+        f'{s}_dataloader = dict(dataset=dict(data_root={str(root)!r}))' for s in ('train', 'val', 'test')
+    )
+    evaluators = (
+        f'{s}_evaluator = dict(ann_file={str(root / f)!r})' for s, f in (('val', val), ('test', test))
+    )
+    return '\n'.join((f'_base_ = {str(base)!r}', *loaders, *evaluators))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('name', FOLDERS)
 def test_from_folder_to_figures(name, shared, tmp_path, run_tool):
-    root = FOLDERS[name](shared, tmp_path / name)
-    captions = tmp_path / 'captions.safetensors'
+    images = FOLDERS[name](shared, tmp_path / name)
+    root = tmp_path / 'annotations'  # elsewhere than the images
     jsonl = tmp_path / 'captions.jsonl'
-    done = run_tool('tools/convert.py', name, root)
+    done = run_tool('tools/verify_data.py', name, images)
+    assert done.returncode == 0, done.stdout
+    done = run_tool('tools/convert.py', name, images, '--out', root)
     assert done.returncode == 0, done.stderr
-    annotations = [root / f'annotations_{split}.json' for split in ('train', 'test')]
+    annotations = sorted(root.glob('annotations_*.json'))
     done = run_tool('tools/captions/generate.py', *annotations, '--out', jsonl)
     assert done.returncode == 0, done.stderr
+    captions = root / 'captions.safetensors'
     done = run_tool('tools/captions/encode.py', jsonl, '--encoder', 'hashed', '--out', captions)
     assert done.returncode == 0, done.stderr
 
-    # The config as it is, on this folder: its own paths are written over in the text.
-    text = Config.fromfile(ROOT / f'configs/slgnet_{name}.py').pretty_text
-    text = re.sub(r"'data/\w+/captions\.safetensors'", repr(str(captions)), text)
     config = tmp_path / f'slgnet_{name}.py'
-    config.write_text(re.sub(r"'data/\w+/", f"'{root}/", text))
+    config.write_text(leaf(name, root))
     options = SMALL | (SMALL_DINO if name != 'dronevehicle' else {})
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(options)

@@ -121,6 +121,11 @@ def test_what_cannot_be_drawn_or_shown_is_said(tmp_path, visualizer, make_sample
         visualizer.add_datasample('a', None, make_sample(), out_file=tmp_path / 'a.gif')
 
 
+def test_a_folder_without_a_name_is_refused():
+    with pytest.raises(InputError, match="--show-dir ' ': wanted a folder, got an empty name"):
+        hook(test_out_dir=' ')
+
+
 def hook(**options):
     return HOOKS.build(dict(type='mmslg.PairVisualizationHook', draw=True, **options))
 
@@ -148,3 +153,15 @@ def test_validation_draws_the_same_pairs_each_time(tmp_path, visualizer, make_sa
             off.after_test_iter(runner, i, {}, batch)
     wanted = {f'{i}_{step}.png' for i in (0, 2, 4) for step in (400, 800)}
     assert {path.name for path in tmp_path.rglob('vis_image/*')} == wanted
+
+
+def test_every_process_writes_its_pictures_and_the_first_alone_fills_the_backends(
+    tmp_path, visualizer, make_sample, monkeypatch
+):
+    monkeypatch.setattr('mmengine.dist.utils.is_main_process', lambda group=None: False)
+    visualizer.dataset_meta = dict(classes=('bus', 'van'))
+    visualizer.add_datasample('a', None, make_sample(), out_file=tmp_path / 'a.png')
+    visualizer.add_datasample('b', None, make_sample())
+    assert (tmp_path / 'a.png').is_file()
+    assert visualizer.dataset_meta['classes'] == ('bus', 'van')
+    assert not [*tmp_path.rglob('vis_image/*')]

@@ -9,7 +9,7 @@ import torch
 from torchvision.ops import box_iou
 
 from mmslg.apis.inference import load_detector, predict
-from mmslg.apis.launch import add_analysis_arguments, checked_checkpoint, read_config
+from mmslg.apis.launch import add_analysis_arguments, read_config
 from mmslg.apis.profiling import find_parts
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
@@ -80,9 +80,8 @@ def main() -> None:
         raise InputError(f'--num {args.num}: wanted at least 1')
     folder = picture_folder(args, 'caption_effect')
     cfg = read_config(args.config, args.cfg_options)
-    checked_checkpoint(args.checkpoint)
-    dataset = build_split(cfg, args.split, as_test=True)
     model = load_detector(cfg, args.checkpoint)
+    dataset = build_split(cfg, args.split, as_test=True)
     if find_parts(model).lgm is None:
         raise InputError(
             f'{args.config}: the model has no mmslg.LanguageGuidedModulation: captions do nothing'

@@ -1,6 +1,7 @@
 """Train several configs over several seeds and compare them: mean and deviation of their metrics.
 
-Runs that are complete are not repeated, so an interrupted comparison goes on where it was.
+Runs that are complete are not repeated, so an interrupted comparison goes on where it was. Each folder says
+in identity.json which run it holds, and is refused to another.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from mmslg.apis.launch import read_config
+from mmengine.config import Config
+
+from mmslg.apis.identity import claim, run_identity
+from mmslg.apis.launch import parse_options, read_config
+from mmslg.apis.resumption import is_finished
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
-from mmslg.utils.io import write_json
+from mmslg.utils.io import read_json, write_json
 from mmslg.utils.progress import progress_bar
 
 TRAIN = Path(__file__).resolve().parents[1] / 'train.py'
@@ -47,41 +52,46 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def settings(seed: int, options: list[str]) -> list[str]:
+    """Return what overrides the config in a run of a seed."""
+    return [f'randomness.seed={seed}', *options]
+
+
+def run_config(config: str, seed: int, options: list[str]) -> Config:
+    """Return the config of one run."""
+    return read_config(config, parse_options(settings(seed, options)))
+
+
 def train_once(config: str, seed: int, folder: Path, options: list[str], threads: int) -> dict[str, float]:
     """Train, and return the metrics of the last validation.
 
     Raises:
         InputError: The training failed, or it validated nothing.
     """
-    done = folder / FIGURES
-    wanted = dict(config=config, seed=seed, options=options, settings=environment())
+    done, log, work_dir = folder / FIGURES, folder / 'train.log', folder / 'train'
     if done.is_file():
-        found = json.loads(done.read_text())
-        if found['run'] != wanted:
-            raise InputError(f'{folder}: holds another run ({found["run"]}); choose another --work-dir')
-        return found['metrics']
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder / 'train.log'
-    command = [sys.executable, TRAIN, config, '--work-dir', folder / 'train', '--resume']
-    command += ['--cfg-options', f'randomness.seed={seed}', *options]
-    with log.open('a') as file:
-        process = subprocess.run(
-            [str(word) for word in command],
-            env={**os.environ, 'OMP_NUM_THREADS': str(threads)},
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
-    if process.returncode:
-        last = (log.read_text().strip().splitlines() or ['nothing'])[-1]
-        raise InputError(f'{config}, seed {seed}: training failed, see {log}: {last}')
-    metrics = last_metrics(folder / 'train')
-    write_json(done, dict(run=wanted, metrics=metrics), indent=2)
+        return read_json(done)['metrics']
+    command = [sys.executable, TRAIN, config, '--work-dir', work_dir, '--resume']
+    command += ['--cfg-options', *settings(seed, options)]
+    if not is_finished(run_config(config, seed, options), str(work_dir)):
+        with log.open('a') as file:
+            process = subprocess.run(
+                [str(word) for word in command],
+                env={**os.environ, 'OMP_NUM_THREADS': str(threads)},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        if process.returncode:
+            last = (log.read_text().strip().splitlines() or ['nothing'])[-1]
+            raise InputError(f'{config}, seed {seed}: training failed, see {log}: {last}')
+    metrics = last_metrics(work_dir)
+    write_json(done, dict(config=config, seed=seed, options=options, metrics=metrics), indent=2)
     return metrics
 
 
-def environment() -> dict[str, str]:
-    """Return the settings that configs take from the environment."""
-    return {key: value for key, value in sorted(os.environ.items()) if key.startswith('MMSLG_')}
+def run_folder(work_dir: str, config: str, seed: int) -> Path:
+    """Return the folder of one run."""
+    return Path(work_dir) / Path(config).stem / f'seed_{seed}'
 
 
 def last_metrics(folder: Path) -> dict[str, float]:
@@ -109,7 +119,7 @@ def run_all(
     with ThreadPoolExecutor(jobs) as pool:
         futures = {}
         for config, seed in runs:
-            folder = Path(args.work_dir) / Path(config).stem / f'seed_{seed}'
+            folder = run_folder(args.work_dir, config, seed)
             futures[pool.submit(train_once, config, seed, folder, args.cfg_options, threads)] = config, seed
         try:
             for future in as_completed(futures):
@@ -133,7 +143,11 @@ def main() -> None:
     if len(set(names)) < len(names) or len(set(args.seeds)) < len(args.seeds):
         raise InputError('wanted configs of different names and different seeds')
     for config in args.configs:
-        read_config(config)
+        for seed in args.seeds:
+            claim(
+                run_folder(args.work_dir, config, seed),
+                run_identity(run_config(config, seed, args.cfg_options)),
+            )
     jobs = max(1, args.jobs)
     threads = max(1, (os.cpu_count() or 1) // jobs)
     runs = [(config, seed) for seed in args.seeds for config in args.configs]

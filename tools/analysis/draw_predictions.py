@@ -5,7 +5,7 @@ import argparse
 import numpy as np
 
 from mmslg.apis.inference import load_detector, predict
-from mmslg.apis.launch import add_analysis_arguments, checked_checkpoint, read_config
+from mmslg.apis.launch import add_analysis_arguments, read_config
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
@@ -40,9 +40,8 @@ def main() -> None:
         raise InputError(f'--num {args.num}: wanted at least 1')
     folder = picture_folder(args, f'predictions_{args.split}')
     cfg = read_config(args.config, args.cfg_options)
-    checked_checkpoint(args.checkpoint)
-    dataset = build_split(cfg, args.split, as_test=True)
     model = load_detector(cfg, args.checkpoint)
+    dataset = build_split(cfg, args.split, as_test=True)
     classes = dataset.metainfo['classes']
     num = min(args.num, len(dataset))
     bar = progress_bar(num, 'pairs')

@@ -108,6 +108,7 @@ def draw_panel(axes, curves: dict[str, Curve], looks: dict[str, dict], points: t
     axes.set(xscale='log', yscale='log', xlim=FPPI_RANGE, ylim=(min(bottom, 0.5), 1.05))
     ticks = [tick for tick in MISS_TICKS if tick >= bottom]
     axes.set_yticks(ticks, [f'{tick:g}' for tick in ticks])
+    axes.xaxis.set_major_formatter('{x:g}')  # that of matplotlib writes formulas
     axes.minorticks_off()
     axes.set(xlabel='false positives per image', ylabel='miss rate')
     axes.grid(alpha=0.4)

@@ -28,6 +28,7 @@ from mmslg.captions.captioners.qwen import DTYPES
 from mmslg.captions.generation import generate_captions, merge_pairs
 from mmslg.captions.journal import failed_path, partial_path
 from mmslg.captions.report import format_summary, summarise
+from mmslg.errors import InputError
 from mmslg.utils import cli
 from mmslg.utils.io import check_writable, refuse_overwriting
 from mmslg.utils.progress import count_to, progress_bar
@@ -108,7 +109,10 @@ def main() -> int:
         if args.root and not prefix and file.data['info'].get('data_root'):
             print(f'{file.path}: says where its images lie, so --root does not count for it')
     pairs = merge_pairs(files)
-    check_files(pairs)
+    try:
+        check_files(pairs)
+    except InputError as error:
+        raise InputError(f'{error} Here: --root, or --visible and --infrared') from None
     given = {name: getattr(args, name) for name in args.captioner_flags}
     options = {name: value for name, value in given.items() if value is not None}
     captioner = build_captioner(args.captioner, **{**options, **args.captioner_options})

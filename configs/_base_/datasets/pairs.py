@@ -3,7 +3,8 @@
 #
 # The steps of a pipeline have names, so that a config changes the one that it means:
 #     train_dataloader = dict(dataset=dict(pipeline=dict(resize=dict(scale=(512, 384)))))
-# Steps that are None are places to fill: `photometric` sees the visible image alone, `augment` the pair.
+# They run in the order of mmslg.datasets.paired_coco.STEPS. Steps that are None are places to fill:
+# `photometric` sees the visible image alone, `augment` the pair.
 train_pipeline = dict(
     visible=dict(type='mmslg.LoadVisible'),
     photometric=None,
@@ -18,10 +19,10 @@ test_pipeline = dict(
     visible=dict(type='mmslg.LoadVisible'),
     infrared=dict(type='mmslg.LoadInfrared'),
     resize=dict(type='mmdet.Resize', scale=(640, 512), keep_ratio=True),
-    boxes=dict(type='mmdet.LoadAnnotations', with_bbox=True),  # in pixels of the original image
+    ground_truth=dict(type='mmdet.LoadAnnotations', with_bbox=True),  # in pixels of the original image
     pack=dict(type='mmslg.PackPairedInputs'),
 )
-# In the place of the step `boxes`, with box_type='qbox': corners, learnt as centre, size and angle.
+# In the place of the steps that load boxes, with box_type='qbox': corners, learnt as centre, size and angle.
 oriented_boxes = [
     dict(type='mmdet.LoadAnnotations', with_bbox=True, box_type='qbox'),
     dict(type='mmrotate.ConvertBoxType', box_type_mapping=dict(gt_bboxes='rbox')),

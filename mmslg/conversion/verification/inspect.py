@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -13,10 +12,10 @@ import cv2
 import numpy as np
 
 from mmslg.conversion.base import DatasetReader
-from mmslg.conversion.image_files import probe_image
 from mmslg.conversion.layout import Labels, Layout, Pair
 from mmslg.conversion.verification.shift import Shift, estimate_shift
 from mmslg.errors import InputError
+from mmslg.utils.image_io import probe_image, read_visible
 from mmslg.utils.safe_text import shorten
 
 MIN_COLOUR = 0.6
@@ -73,7 +72,8 @@ class _Inspector:
             report.findings.append(('orphan-image', pair.visible or pair.infrared or pair.key))
         else:
             for path, what in zip((*present, pair.label), ('visible', 'infrared', 'label')):
-                if path is None:
+                background = what == 'label' and self.reader.background_without_label
+                if path is None and not background:
                     report.findings.append((f'missing-{what}', pair.key))
         images = [p and self._decode(p, i, report) for i, p in enumerate(present)]
         if images[0] is not None and images[1] is not None:
@@ -92,10 +92,9 @@ class _Inspector:
 
     def _decode(self, path: str, index: int, report: PairReport) -> np.ndarray | None:
         _, problem = probe_image(self.root / path)
-        image = None
-        if not problem:
-            image = cv2.imdecode(np.fromfile(os.fspath(self.root / path), np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
+        try:
+            image = read_visible(self.root / path)  # in colour, which shows whether the two were swapped
+        except InputError:
             report.findings.append(('truncated' if problem == 'truncated' else 'unreadable', path))
             return None
         report.sizes[index] = image.shape[1], image.shape[0]

@@ -15,7 +15,7 @@ KINDS: dict[str, tuple[str, str]] = {
         'pair in two splits',
         'correct the lists or folders: test pairs must not be trained on',
     ),
-    'unreadable': ('image cannot be decoded', GET_AGAIN),
+    'unreadable': ('image damaged, or none', GET_AGAIN),
     'truncated': ('image truncated', GET_AGAIN),
     'blank-image': ('image of one colour', GET_AGAIN),
     'size-mismatch': ('two sizes in a pair', 'register and resize the two images of a pair to one size'),

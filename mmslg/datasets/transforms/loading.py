@@ -7,7 +7,7 @@ from mmcv.transforms import BaseTransform
 
 from mmslg.errors import InputError
 from mmslg.registry import TRANSFORMS
-from mmslg.utils.image_io import read_infrared, read_visible, to_8bit
+from mmslg.utils.image_io import check_window, read_infrared, read_visible, to_8bit
 
 
 @TRANSFORMS.register_module()
@@ -56,10 +56,13 @@ class LoadInfrared(BaseTransform):
             percentiles of each image.
 
     Raises:
-        InputError: The file is missing, truncated or no image, or its size differs from the visible one's.
+        InputError: The file is missing, truncated or no image, its size differs from the visible one's, or
+            the window is none.
     """
 
     def __init__(self, window: tuple[float, float] | None = None) -> None:
+        if window is not None:
+            check_window(window)
         self.window = window
 
     def transform(self, results: dict) -> dict:

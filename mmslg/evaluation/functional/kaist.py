@@ -1,7 +1,4 @@
-"""KAIST's names, times of day and ground truth: bbGt text files, the published JSON, and COCO form.
-
-Whatever else knows KAIST builds on this file.
-"""
+"""KAIST's names, times of day and ground truth: bbGt text files, the published JSON, and COCO form."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ import numpy as np
 
 from mmslg.errors import InputError
 from mmslg.utils.io import read_json
-from mmslg.utils.safe_text import finite, number, read_text, shorten
+from mmslg.utils.safe_text import MAX_COORDINATE, finite, number, read_text, shorten
 
 NAME = re.compile(
     r'(?<![A-Za-z\d])(?P<set>set\d\d)[/\\_](?P<video>V\d{3})[/\\_]'
@@ -46,9 +43,8 @@ def frame_name(path: str) -> str | None:
 def frame_time(path: str) -> str:
     """Return ``day`` or ``night`` by the set of the frame in a path, or ``''`` where there is none."""
     found = NAME.search(path)
-    if not found or int(found['set'][3:]) > LAST_SET:
-        return ''
-    return 'night' if int(found['set'][3:]) in NIGHT_SETS else 'day'
+    number_of_set = int(found['set'][3:]) if found else LAST_SET + 1
+    return '' if number_of_set > LAST_SET else 'night' if number_of_set in NIGHT_SETS else 'day'
 
 
 @dataclass(frozen=True)
@@ -200,7 +196,7 @@ def parse_annotations(data: Any, source: str) -> GroundTruth:
         source: The file's name, for messages.
 
     Raises:
-        InputError: Something is missing or not of the right kind; the message names the entry.
+        InputError: Something is missing or of another kind; the message names the entry.
     """
     if not isinstance(data, dict) or not all(
         isinstance(data.get(k), list) for k in ('images', 'annotations')
@@ -214,6 +210,8 @@ def parse_annotations(data: Any, source: str) -> GroundTruth:
         _parse_annotation(annotation, position, categories, f'{source}: annotations[{n}]')
         for n, annotation in enumerate(data['annotations'])
     ]
+    ids = [a['id'] for a in data['annotations'] if isinstance(a.get('id'), (int, str))]
+    _refuse_repeated('annotations have the id', ids, source)
     rows.sort(key=lambda row: row[0])
     table = np.array([row[1:] for row in rows], dtype=float).reshape(-1, 7)
     first = table[:, 6] > 0
@@ -246,24 +244,29 @@ def _parse_images(images: list, source: str) -> list[tuple[str, Any, str]]:
         frame = frame_name(name)
         time = frame_time(frame) if frame else image.get('time')
         rows.append((frame or name, identity, time if time in ('day', 'night') else ''))
-    for what, values in (('name', [row[0] for row in rows]), ('id', [row[1] for row in rows])):
-        if len(set(values)) < len(values):
-            twice = next(v for i, v in enumerate(values) if v in values[:i])
-            raise InputError(f'{source}: two images have the {what} {twice}')
+    unknown = [name for name, _, _ in rows if not frame_name(name)]
+    if 0 < len(unknown) < len(rows):
+        raise InputError(f'{source}: {shorten(unknown[0])} is no name of a KAIST frame, as others are')
+    _refuse_repeated('images have the name', [row[0] for row in rows], source)
+    _refuse_repeated('images have the id', [row[1] for row in rows], source)
     return sorted(rows, key=lambda row: row[0])
+
+
+def _refuse_repeated(what: str, values: list, source: str) -> None:
+    value, times = Counter(values).most_common(1)[0] if values else (None, 0)
+    if times > 1:
+        raise InputError(f'{source}: {"two" if times == 2 else times} {what} {value}')
 
 
 def _category_ids(categories: Any, source: str) -> tuple[int, ...]:
     """Return the id of the category ``person`` and then the others; 1 in a file without categories."""
-    if not categories:
+    if categories is None:
         return (1,)
-    known = [c for c in categories if isinstance(c, dict)] if isinstance(categories, list) else []
-    names = {
-        c['name']: c['id'] for c in known if isinstance(c.get('id'), int) and isinstance(c.get('name'), str)
-    }
+    listed = categories if isinstance(categories, list) else []
+    known = [c for c in listed if isinstance(c, dict) and isinstance(c.get('id'), int)]
+    names = {str(c.get('name'))[:40]: c['id'] for c in known}
     if PERSON not in names:
-        shown = ', '.join(name[:40] for name in list(names)[:20])
-        raise InputError(f'{source}: no category {PERSON}; it has {shown or "none"}')
+        raise InputError(f'{source}: no category {PERSON}; it has {", ".join(list(names)[:20]) or "none"}')
     return names.pop(PERSON), *names.values()
 
 
@@ -277,7 +280,7 @@ def _parse_annotation(annotation: Any, position: dict, categories: tuple[int, ..
     if category not in categories:
         raise InputError(f'{where} is of category {ascii(category)[:40]}, which the file does not list')
     box = finite(annotation.get('bbox'), 4)
-    if box is None or min(box[2:]) <= 0:
+    if box is None or min(box[2:]) <= 0 or max(map(abs, box)) > MAX_COORDINATE:
         got = str(annotation.get('bbox'))[:60]
         raise InputError(f'{where}: wanted bbox [x, y, w, h] with w and h above 0, got {got}')
     height = annotation.get('height', box[3])

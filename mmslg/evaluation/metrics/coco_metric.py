@@ -68,11 +68,12 @@ class PairedCocoMetric(BaseMetric):
             data_samples: ``img_id`` and ``pred_instances`` with ``bboxes`` (N, 4) x1, y1, x2, y2 in pixels
                 of the original image, ``scores`` (N,) and ``labels`` (N,).
         """
-        category_ids = [self._category_ids[name] for name in self._classes()]
+        classes = classes_of(self.dataset_meta, self.annotations)
+        category_ids = [self._category_ids[name] for name in classes]
         for sample in data_samples:
             check_image(sample, self._image_ids, self.annotations.path)
             image_id = sample['img_id']
-            boxes, scores, labels = predicted_arrays(sample)
+            boxes, scores, labels = predicted_arrays(sample, classes)
             boxes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
             found = [
                 dict(image_id=image_id, category_id=category_ids[label], bbox=box, score=score)
@@ -92,7 +93,7 @@ class PairedCocoMetric(BaseMetric):
         if self.outfile_prefix is not None:
             write_json(f'{self.outfile_prefix}.bbox.json', detections)
             notes.append(f'detections: {self.outfile_prefix}.bbox.json')
-        classes = self._classes()
+        classes = classes_of(self.dataset_meta, self.annotations)
         rows = evaluate_by_condition(self.truth, detections, classes)
         protocol = protocol_of(METRIC, self.annotations, classes)
         print_log('\n'.join([str(protocol), *filter(None, notes), format_coco(rows)]), 'current')
@@ -101,6 +102,3 @@ class PairedCocoMetric(BaseMetric):
         for condition in rows.keys() - {'all'}:
             figures |= {f'bbox_{k}_{condition}': rows[condition].stats[k] for k in ('mAP', 'mAP_50')}
         return figures
-
-    def _classes(self) -> tuple[str, ...]:
-        return classes_of(self.dataset_meta, self.annotations)

@@ -98,11 +98,13 @@ class KAISTMissRateMetric(BaseMetric):
             data_samples: Predictions: ``pred_instances`` with ``bboxes`` (N, 4) x1, y1, x2, y2 in pixels
                 of the original image, ``scores`` (N,) and ``labels`` (N,).
         """
-        person = self._person_label()
+        classes = self._classes()
         for sample in data_samples:
-            boxes, scores, labels = predicted_arrays(sample)
+            boxes, scores, labels = predicted_arrays(sample, classes)
             size = boxes[:, 2:] - boxes[:, :2]
-            rows = np.concatenate([boxes[:, :2], size, scores[:, None]], axis=1)[labels == person]
+            rows = np.concatenate([boxes[:, :2], size, scores[:, None]], axis=1)[
+                labels == classes.index(PERSON)
+            ]
             self.results.append((self._find_image(sample), rows))
 
     def compute_metrics(self, results: list[tuple[int, np.ndarray]]) -> dict[str, float]:
@@ -145,14 +147,14 @@ class KAISTMissRateMetric(BaseMetric):
                 write_detections(Path(files[-1]), detections, images)
         return files
 
-    def _person_label(self) -> int:
+    def _classes(self) -> tuple[str, ...]:
         classes = (self.dataset_meta or {}).get('classes', (PERSON,))
         classes = (classes,) if isinstance(classes, str) else tuple(classes)
         if PERSON not in classes:
             raise InputError(
                 f'KAISTMissRateMetric counts the class {PERSON}; the dataset has {", ".join(classes)}'
             )
-        return classes.index(PERSON)
+        return classes
 
     def _find_image(self, sample: dict) -> int:
         """Return the image of the ground truth that a sample is."""

@@ -82,9 +82,10 @@ class OrientedAPMetric(BaseMetric):
                 of the original image, ``scores`` and ``labels``; ``gt_instances`` and ``ignored_instances``
                 with ``bboxes`` (G, 5) and ``labels``.
         """
+        classes = classes_of(self.dataset_meta, self.annotations)
         for sample in data_samples:
             check_image(sample, self._image_ids, self.annotations.path)
-            boxes, scores, labels = predicted_arrays(sample)
+            boxes, scores, labels = predicted_arrays(sample, classes)
             truth, kinds, ignored = [], [], []
             for key, skip in (('gt_instances', False), ('ignored_instances', True)):
                 part = sample.get(key) or {}

@@ -19,18 +19,24 @@ def to_array(value: Any) -> np.ndarray:
     return value.detach().to('cpu', torch.float64).numpy()
 
 
-def predicted_arrays(sample: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def predicted_arrays(sample: dict, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return boxes ``(N, 4)`` or ``(N, 5)``, scores ``(N,)`` and labels ``(N,)`` of a sample.
 
     Raises:
-        InputError: A box or score is not finite.
+        InputError: A box or score is not finite, or a label is of none of the classes.
     """
     predicted = sample['pred_instances']
     boxes, scores, labels = (to_array(predicted[key]) for key in ('bboxes', 'scores', 'labels'))
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
         name = sample.get('file_name') or sample.get('img_path') or sample.get('img_id')
         raise InputError(f'{name}: a predicted box or score is not finite; did the training diverge?')
-    return boxes, scores, labels.astype(int)
+    labels = labels.astype(int)
+    if labels.size and not 0 <= labels.min() <= labels.max() < len(classes):
+        raise InputError(
+            f'a prediction has label {labels.max()}, and there are {len(classes)} classes, '
+            f'{", ".join(classes)}; set num_classes={len(classes)} in the head'
+        )
+    return boxes, scores, labels
 
 
 def check_image(sample: Mapping[str, Any], image_ids: set[int], ann_file: str) -> None:

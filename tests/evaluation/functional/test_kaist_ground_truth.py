@@ -112,6 +112,13 @@ def lack(index, field):
         ),
         (annotations(categories=[dict(id=1, name='car')]), 'no category person; it has car'),
         (annotations(annotations=[3]), r'annotations\[0\] is no object'),
+        (
+            name_images(1, 'set06/V000/visible/I00019.jpg', 2, 'cat.jpg'),
+            "'cat.jpg' is no name of a KAIST frame, as others are",
+        ),
+        (annotations(categories=[]), 'no category person; it has none'),
+        (change(1, id=4), 'two annotations have the id 4'),
+        (change(1, bbox=[1e9, 2, 3, 4]), r'annotations\[1\]: wanted bbox'),
         (change(1, category_id=99), r'annotations\[1\] is of category 99, which the file does not list'),
         (change(1, category_id='7'), r"annotations\[1\] is of category '7', which the file does not list"),
         (change(1, bbox=['1', '2', '3', '4']), r'annotations\[1\]: wanted bbox'),

@@ -93,6 +93,9 @@ def test_what_is_wrong_is_said(ann_file):
         evaluate(PairedCocoMetric(str(ann_file)), data, ('car', 'person'))
     with pytest.raises(InputError, match='no image of id 99; is it of the same split'):
         evaluate(PairedCocoMetric(str(ann_file)), [data[0] | dict(img_id=99)])
+    more = InstanceData(bboxes=torch.zeros(1, 4), scores=torch.ones(1), labels=torch.tensor([2]))
+    with pytest.raises(InputError, match='label 2, and there are 2 classes, person, car; set num_classes=2'):
+        evaluate(PairedCocoMetric(str(ann_file)), [data[0] | dict(pred_instances=more)])
     data[2]['pred_instances'].bboxes[0, 0] = float('nan')
     with pytest.raises(InputError, match='not finite; did the training diverge'):
         evaluate(PairedCocoMetric(str(ann_file)), data)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from mmslg.testing.scenes.canvas import CODES_PER_DEGREE, COLDEST, Canvas
-from mmslg.testing.scenes.street import HEIGHT_WEIGHT, Lamp
-from mmslg.testing.scenes.weather import Weather
+from sample_scenes.canvas import CODES_PER_DEGREE, COLDEST, Canvas
+from sample_scenes.street import Lamp
+from sample_scenes.weather import Weather
 
 
 def shrink(layer: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -28,14 +28,13 @@ def _texture(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
     """Blur widely at a quarter of the size."""
     height, width = image.shape[:2]
-    small = cv2.resize(image, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(small, (0, 0), max(sigma / 4, 0.5))
+    small = cv2.GaussianBlur(shrink(image, (width // 4, height // 4)), (0, 0), max(sigma / 4, 0.5))
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def visible_image(
     canvas: Canvas,
-    shade: np.ndarray,
+    shadows: np.ndarray,
     lamps: list[Lamp],
     glare: tuple[float, float, float] | None,
     weather: Weather,
@@ -46,7 +45,7 @@ def visible_image(
 
     Args:
         canvas: The scene.
-        shade: Brightness of the ground under shadows, (H, W) uint8.
+        shadows: Brightness of the ground, (H, W) uint8.
         lamps: Lights at night.
         glare: Column and row (fractions of the image) and strength of what blinds the camera.
         weather: The conditions.
@@ -61,20 +60,16 @@ def visible_image(
     colour = shrink(canvas.surface[..., :3], size).astype(np.float32)
     light = shrink(canvas.light, size).astype(np.float32)
     depth = shrink(canvas.depth, size)
-    shadow = cv2.GaussianBlur(shrink(shade, size), (0, 0), 0.8).astype(np.float32) / 255
-    ground = _ground_mask(canvas, size)
+    shadow = cv2.GaussianBlur(shrink(shadows, size), (0, 0), 0.8).astype(np.float32) / 255
+    ground = shrink(canvas.is_ground().astype(np.uint8) * 255, size).astype(np.float32) / 255
     colour *= (1 + 0.045 * _texture(rng, size) * (0.4 + 0.6 * ground))[..., None]
     columns = (np.arange(width, dtype=np.float32) + 0.5) * ratio - camera.centre
     rows = (np.arange(height, dtype=np.float32) + 0.5) * ratio - camera.horizon
     scale = depth / camera.focal
-    bright = weather.skylight * (1 - (1 - shadow) * ground)
-    bright = np.repeat(bright[..., None], 3, 2)
+    bright = np.repeat((weather.skylight * (1 - (1 - shadow) * ground))[..., None], 3, 2)
     for lamp in lamps:
         x, y, z = (float(metres) for metres in lamp.position)  # NumPy numbers would widen the arrays
-        away = (columns * scale - x) ** 2 + (depth - z) ** 2
-        away += HEIGHT_WEIGHT * (camera.height - rows[:, None] * scale - y) ** 2
-        away /= lamp.reach**2
-        pool = lamp.power / (1 + away * np.sqrt(away))
+        pool = lamp.brightness(columns * scale - x, camera.height - rows[:, None] * scale - y, depth - z)
         for channel, factor in enumerate(lamp.colour):
             bright[..., channel] += pool * factor
     image = colour * bright * np.array(weather.tint, np.float32)
@@ -95,11 +90,6 @@ def visible_image(
     return np.clip(image + noise, 0, 255).astype(np.uint8)
 
 
-def _ground_mask(canvas: Canvas, size: tuple[int, int]) -> np.ndarray:
-    flat = np.abs(canvas.depth - canvas.camera.ground_depth()[:, None]) < 0.02
-    return shrink((flat & (canvas.owner == 0)).astype(np.uint8) * 255, size).astype(np.float32) / 255
-
-
 def _dazzle(image: np.ndarray, glare: tuple[float, float, float], weather: Weather) -> np.ndarray:
     """Wash the image out around a low sun or a headlamp."""
     height, width = image.shape[:2]
@@ -109,8 +99,7 @@ def _dazzle(image: np.ndarray, glare: tuple[float, float, float], weather: Weath
     away = np.sqrt(dx**2 + dy**2)
     veil = 1.5 * np.exp(-((away / 0.16) ** 2)) + 0.95 * np.exp(-((away / 0.38) ** 1.6)) + 0.12
     veil += 0.35 * np.exp(-((dx / 0.07) ** 2)) * (dy > 0) * np.exp(-np.maximum(dy, 0) * 1.5)
-    angle = np.arctan2(dy, dx)
-    veil += 0.1 * np.clip(np.cos(angle * 6), 0, 1) ** 16 * np.exp(-away * 2.5)
+    veil += 0.1 * np.clip(np.cos(np.arctan2(dy, dx) * 6), 0, 1) ** 16 * np.exp(-away * 2.5)
     veil = np.clip(veil * strength, 0, None)[..., None]
     tint = np.array((235, 245, 252) if weather.night else (215, 240, 255), np.float32)
     return image * np.clip(1 - 0.62 * veil, 0.03, 1) + tint * veil
@@ -122,8 +111,7 @@ def infrared_image(
     """Render the thermal image, white hot, (height, width) uint8."""
     celsius = shrink(canvas.surface[..., 3], size).astype(np.float32) / CODES_PER_DEGREE + COLDEST
     celsius += 0.45 * _texture(rng, size) * (0.25 if weather.crossover else 1.0)
-    depth = shrink(canvas.depth, size)
-    through = np.exp(-weather.haze_infrared * np.minimum(depth, 150))
+    through = np.exp(-weather.haze_infrared * np.minimum(shrink(canvas.depth, size), 150))
     celsius = celsius * through + (weather.ambient - 1) * (1 - through)
     celsius = cv2.GaussianBlur(celsius, (0, 0), 0.75)
     low = weather.ambient - weather.span * weather.level

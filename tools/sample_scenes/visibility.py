@@ -7,8 +7,7 @@ import numpy as np
 
 # Mean difference between an object's rim and what is around it, in grey levels of 255, from which on the
 # object counts as seen. Noise alone gives about 1.
-MIN_CONTRAST_VISIBLE = 10.0
-MIN_CONTRAST_INFRARED = 10.0
+MIN_CONTRAST = 10.0
 # An object also counts as seen by its lamps or its engine: this share of its pixels has to lie so many grey
 # levels outside of all that is around it.
 MIN_SPOT_SHARE = 0.02
@@ -30,18 +29,18 @@ def rim_contrast(image: np.ndarray, mask: np.ndarray, nearer: np.ndarray) -> flo
         Grey levels, 0 when nothing is around the object.
     """
     crop, inside, outside, reach = _surroundings(image, mask, nearer)
-    kernel = (2 * reach + 1, 2 * reach + 1)
-    weight_in = cv2.boxFilter(inside, -1, kernel, borderType=cv2.BORDER_CONSTANT)
-    weight_out = cv2.boxFilter(outside, -1, kernel, borderType=cv2.BORDER_CONSTANT)
+
+    def blur(layer: np.ndarray) -> np.ndarray:
+        return cv2.boxFilter(layer, -1, (2 * reach + 1, 2 * reach + 1), borderType=cv2.BORDER_CONSTANT)
+
+    weight_in, weight_out = blur(inside), blur(outside)
     rim = (inside > 0) & (weight_out > 0.08)
     if not rim.any():
         return 0.0
     total = np.zeros(inside.shape, np.float32)
-    for channel in range(crop.shape[2]):
-        layer = crop[..., channel]
-        mean_in = cv2.boxFilter(layer * inside, -1, kernel, borderType=cv2.BORDER_CONSTANT)
-        mean_out = cv2.boxFilter(layer * outside, -1, kernel, borderType=cv2.BORDER_CONSTANT)
-        total += np.abs(mean_in / np.maximum(weight_in, 1e-3) - mean_out / np.maximum(weight_out, 1e-3))
+    for layer in np.moveaxis(crop, 2, 0):
+        mean_in = blur(layer * inside) / np.maximum(weight_in, 1e-3)
+        total += np.abs(mean_in - blur(layer * outside) / np.maximum(weight_out, 1e-3))
     return float(total[rim].mean() / crop.shape[2])
 
 
@@ -64,33 +63,28 @@ def _surroundings(
     image: np.ndarray, mask: np.ndarray, nearer: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Cut out the object: image (h, w, C), weights of inside and outside (h, w), width of the rim."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    extent = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-    reach = int(np.clip(round(0.06 * extent), 2, 5))
+    x, y, width, height = tight_box(mask)
+    reach = int(np.clip(round(0.06 * max(width, height)), 2, 5))
     pad = 2 * reach + 1
-    height, width = mask.shape
-    window = np.s_[
-        max(rows[0] - pad, 0) : min(rows[-1] + pad + 1, height),
-        max(columns[0] - pad, 0) : min(columns[-1] + pad + 1, width),
-    ]
+    window = np.s_[max(y - pad, 0) : y + height + pad, max(x - pad, 0) : x + width + pad]
     inside = mask[window].astype(np.float32)
     edge = cv2.dilate(inside, np.ones((3, 3), np.uint8))  # blurred edge pixels belong to neither side
-    outside = (1 - edge) * ~nearer[window]
     crop = image[window].astype(np.float32)
-    return crop if crop.ndim == 3 else crop[..., None], inside, outside, reach
+    return crop.reshape(*inside.shape, -1), inside, (1 - edge) * ~nearer[window], reach
 
 
-def is_seen(image: np.ndarray, mask: np.ndarray, nearer: np.ndarray, least: float) -> bool:
-    """Tell whether an image shows the object, with a rim contrast of ``least`` or by its lamps or engine."""
-    if rim_contrast(image, mask, nearer) >= least:
-        return True
-    return spot_share(image, mask, nearer) >= MIN_SPOT_SHARE
+def tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Return x, y, width and height of what is set in a mask."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
 
 
 def seen_in(visible: np.ndarray, infrared: np.ndarray, mask: np.ndarray, nearer: np.ndarray) -> str | None:
     """Return 'both', 'visible', 'infrared' or None: which camera shows the object."""
-    colour = is_seen(visible, mask, nearer, MIN_CONTRAST_VISIBLE)
-    heat = is_seen(infrared, mask, nearer, MIN_CONTRAST_INFRARED)
+    colour, heat = (
+        rim_contrast(image, mask, nearer) >= MIN_CONTRAST or spot_share(image, mask, nearer) >= MIN_SPOT_SHARE
+        for image in (visible, infrared)
+    )
     if colour and heat:
         return 'both'
     return 'visible' if colour else 'infrared' if heat else None

@@ -1,0 +1,178 @@
+"""Configs as they are read: whole, spelled right, and fitting together."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmslg.errors import InputError
+
+MIN_SIDE = 32
+"""The least side of an image in pixels: the stride of the coarsest level that every head has."""
+
+_LOADERS = tuple(f'{split}_dataloader' for split in ('train', 'val', 'test'))
+_SETTINGS = {
+    *_LOADERS,
+    *(f'{split}_{part}' for split in ('val', 'test') for part in ('cfg', 'evaluator')),
+    *('model', 'work_dir', 'train_cfg', 'auto_scale_lr', 'optim_wrapper', 'param_scheduler', 'default_hooks'),
+    *('custom_hooks', 'load_from', 'resume', 'launcher', 'env_cfg', 'log_processor'),
+    *('log_level', 'visualizer', 'default_scope', 'randomness', 'experiment_name', 'compile'),
+    *('custom_imports', 'find_unused_parameters', 'model_wrapper_cfg', 'sync_bn', 'runner_type'),
+    *('activation_checkpointing', 'efficient_conv_bn_eval'),
+}
+"""The top-level settings that MMEngine's runner and MMDetection's tools read."""
+
+_JUDGED = {*_LOADERS, 'trunk', 'structure', 'paramwise_cfg', 'randomness', 'mp_cfg', 'dist_cfg', 'clip_grad'}
+"""Settings without a ``type`` that go whole to a function, which refuses a name it does not know."""
+
+_HEADS = ('bbox_head', 'roi_head', 'query_head', 'mask_head')
+
+
+def read_config(path: str, options: dict | None = None) -> Config:
+    """Read a config and override settings; nothing else is touched.
+
+    Raises:
+        InputError: There is no such config, it cannot be read, or a setting of it or an override is
+            misspelt.
+    """
+    if not Path(path).is_file():
+        raise InputError(f'{path}: no such config')
+    try:
+        cfg = Config.fromfile(path)
+        known = set(cfg)
+    except Exception as error:  # a config is a program
+        raise InputError(f'{path}: the config cannot be read: {_reading_error(error)}') from None
+    for key in known - _SETTINGS:
+        similar = difflib.get_close_matches(key, _SETTINGS, 1, 0.8)
+        if similar and not key.startswith('_'):
+            raise InputError(
+                f'{path}: there is no setting {key}; did you mean {similar[0]}? A variable of your own '
+                'begins with _'
+            )
+    for key in options or {}:
+        _check_option(path, cfg, key)
+    try:
+        cfg.merge_from_dict(options or {})
+    except (KeyError, TypeError) as error:
+        raise InputError(f'{path}: --cfg-options does not fit the config: {error.args[0]}') from None
+    return cfg
+
+
+def _reading_error(error: Exception) -> str:
+    if isinstance(error, SyntaxError):
+        if '\ufeff' in (error.text or '') or 'U+FEFF' in str(error.msg):
+            return 'it starts with a byte-order mark; save it as UTF-8 without one'
+        return f'line {error.lineno}: {error.msg}'
+    text = ' '.join(str(error.args[0] if len(error.args) == 1 else error).split())
+    return text if isinstance(error, OSError) else f'{type(error).__name__}: {text}'
+
+
+def _check_option(path: str, cfg: Config, option: str) -> None:
+    """Refuse an override that nobody would read.
+
+    A new name is the constructor's affair where the setting has a ``type``; anywhere else nobody would
+    notice it. A variable of the config has done its work when the config has been read.
+    """
+    error = f'{path}: --cfg-options {option}: '
+    first = option.split('.')[0]
+    if first not in _SETTINGS:
+        if first in cfg:
+            made = [
+                where for where, node in _dicts({k: cfg[k] for k in cfg if k in _SETTINGS}) if first in node
+            ]
+            advice = f'override {made[0]}.{first}' if made else 'override the settings that it was used for'
+            raise InputError(f'{error}{first} is a variable of the config, which has been read; {advice}')
+        raise InputError(error + _no_such(first, 'the config', _SETTINGS))
+    node, parent = cfg._cfg_dict, ''
+    for key in option.split('.'):
+        if isinstance(node, (list, tuple)):
+            if not key.isdigit() or int(key) >= len(node):
+                raise InputError(f'{error}{parent} is a list of {len(node)}, wanted 0 or higher, got {key}')
+            node = node[int(key)]
+        elif not isinstance(node, dict):
+            raise InputError(f'{error}{parent} is {node!r:.60} and has no {key}')
+        elif key in node:
+            node = node[key]
+        elif not parent or key == '_delete_' or 'type' in node or parent.rpartition('.')[2] in _JUDGED:
+            return
+        else:
+            raise InputError(error + _no_such(key, parent, node))
+        parent = f'{parent}.{key}' if parent else key
+
+
+def _no_such(key: str, parent: str, known: Iterable[str]) -> str:
+    known = sorted(map(str, known))
+    similar = difflib.get_close_matches(key, known, 1)
+    advice = f'did you mean {similar[0]}?' if similar else f'it has {", ".join(known)}'
+    return f'there is no {key} in {parent}; {advice}'
+
+
+def check_config(cfg: Config) -> None:
+    """Check what no constructor can see: a model, as many classes as the data have, sizes of images.
+
+    Raises:
+        InputError: The line names the config and the setting.
+    """
+    if not isinstance(cfg.get('model'), dict):
+        raise InputError(f'{cfg.filename}: the config has no model')
+    loaders = {name: cfg[name] for name in _LOADERS if isinstance(cfg.get(name), dict)}
+    classes = {name: dataset_classes(loader.get('dataset')) for name, loader in loaders.items()}
+    first = next((name for name, found in classes.items() if found), None)
+    for name, found in classes.items():
+        if found and found != classes[first]:
+            raise InputError(
+                f'{cfg.filename}: {first} has the classes {", ".join(classes[first])}, and {name} '
+                f'{", ".join(found)}'
+            )
+    heads = {key: head for key, head in cfg.model.items() if key in _HEADS and head}
+    for where, node in _dicts(heads, 'model'):
+        number = node.get('num_classes')
+        if number is not None and first and number != len(classes[first]):
+            raise InputError(
+                f'{cfg.filename}: {where}.num_classes={number!r} does not fit the {len(classes[first])} '
+                f'classes of the data: {", ".join(classes[first])}'
+            )
+    for where, node in _dicts(loaders):
+        for key in {'scale', 'scales'} & set(node) if 'Resize' in str(node.get('type')) else ():
+            if not _is_scale(node[key]):
+                raise InputError(
+                    f'{cfg.filename}: {where}.{key}={node[key]!r:.80}: wanted width and height in pixels, at '
+                    f'least {MIN_SIDE} each, such as (640, 512)'
+                )
+
+
+def dataset_classes(dataset: Any) -> list[str] | None:
+    """Return the class names that the config of a dataset, maybe in wrappers, sets; None if it sets none."""
+    if isinstance(dataset, (list, tuple)):
+        return next(filter(None, map(dataset_classes, dataset)), None)
+    if not isinstance(dataset, dict):
+        return None
+    classes = (dataset.get('metainfo') or {}).get('classes')
+    if isinstance(classes, (list, tuple)):
+        return [str(name) for name in classes]
+    return dataset_classes(dataset.get('dataset') or dataset.get('datasets'))
+
+
+def _dicts(node: Any, path: str = '') -> Iterator[tuple[str, dict]]:
+    """Yield dotted path and content of every dict within."""
+    if isinstance(node, dict):
+        yield path, node
+    elif not isinstance(node, (list, tuple)):
+        return
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        yield from _dicts(value, f'{path}.{key}' if path else str(key))
+
+
+def _is_scale(scale: Any) -> bool:
+    """Whether this is one side, a pair of sides, or a list of pairs."""
+    if isinstance(scale, int) and not isinstance(scale, bool):
+        return scale >= MIN_SIDE
+    if not isinstance(scale, (list, tuple)) or not scale:
+        return False
+    if all(isinstance(side, int) and not isinstance(side, bool) for side in scale):
+        return len(scale) == 2 and min(scale) >= MIN_SIDE
+    return all(isinstance(pair, (list, tuple)) and _is_scale(pair) for pair in scale)

@@ -1,0 +1,90 @@
+"""What makes two runs the same: every setting of the config, and the data that it names."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmslg.errors import InputError
+from mmslg.utils.io import read_json, write_json
+
+
+def run_identity(cfg: Config) -> dict[str, dict]:
+    """Describe a run before it starts, in plain values.
+
+    Returns:
+        ``settings``: every setting by its dotted name, overrides and seed included. ``files``: SHA-256 of
+        each annotation file and caption store that the datasets name, by path; None where there is none.
+    """
+    settings = cfg.to_dict()
+    datasets = [
+        (settings.get(f'{split}_dataloader') or {}).get('dataset') for split in ('train', 'val', 'test')
+    ]
+    files = sorted(set(_files(datasets)))
+    return {'settings': dict(_flat(settings)), 'files': {path: _sha256(path) for path in files}}
+
+
+def claim(folder: str | os.PathLike, identity: dict[str, dict]) -> None:
+    """Write down whose folder this is before a run starts in it, as ``identity.json``.
+
+    Raises:
+        InputError: It is the folder of another run; the line names what differs.
+    """
+    file = Path(folder) / 'identity.json'
+    if file.is_file():
+        found = difference(read_json(file), identity)
+        if found:
+            raise InputError(f'{folder}: holds another run ({found}); choose another --work-dir')
+    elif Path(folder).is_dir() and any(Path(folder).iterdir()):
+        raise InputError(f'{folder}: holds a run that has not said which; choose another --work-dir')
+    else:
+        write_json(file, identity, indent=1)
+
+
+def difference(before: dict[str, dict], now: dict[str, dict]) -> str:
+    """Name the first things in which two identities differ, ``''`` if there are none."""
+    found = []
+    old, new = before['settings'], now['settings']
+    for key in [*old, *(key for key in new if key not in old)]:
+        if old.get(key) != new.get(key):
+            found.append(f'{key} was {old.get(key, "not set")!s:.60} and is {new.get(key, "not set")!s:.60}')
+    for path, digest in now['files'].items():
+        if before['files'].get(path, digest) != digest:
+            found.append(f'{path} has another content')
+    return '; '.join(found[:3]) + (f' and {len(found) - 3} more' if len(found) > 3 else '')
+
+
+def _flat(node: Any, path: str = '') -> Iterator[tuple[str, str]]:
+    if isinstance(node, (dict, list, tuple)) and node:
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from _flat(value, f'{path}.{key}' if path else str(key))
+    else:
+        yield path, repr(node)
+
+
+def _files(node: Any) -> Iterator[str]:
+    """Yield the annotation files and caption stores within the configs of datasets."""
+    if isinstance(node, dict):
+        for key in ('ann_file', 'caption_store'):
+            names = node.get(key)
+            for name in names if isinstance(names, (list, tuple)) else [names]:
+                if name and isinstance(name, str):
+                    yield os.path.join(node.get('data_root') or '', name)
+    if isinstance(node, (dict, list, tuple)):
+        for child in node.values() if isinstance(node, dict) else node:
+            yield from _files(child)
+
+
+def _sha256(path: str) -> str | None:
+    if not Path(path).is_file():
+        return None
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,116 @@
+"""Where a training starts: from nothing, from a checkpoint's weights, or where a run stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmslg.apis.configs import dataset_classes
+from mmslg.engine.checkpoints import compare_classes, read_checkpoint
+from mmslg.errors import InputError
+
+_UNITS = {'iters': 'iterations', 'epochs': 'epochs'}
+
+
+def set_start(cfg: Config, resume: str | None) -> str:
+    """Set ``load_from`` and ``resume`` of a config, and check the checkpoint that they name.
+
+    Args:
+        cfg: The config, with its work folder.
+        resume: A checkpoint to go on from; ``'auto'`` is the latest of the work folder, and where it has
+            none, ``load_from`` stays in force; None leaves the config as it is.
+
+    Returns:
+        A remark for the log, ``''`` if there is none.
+
+    Raises:
+        InputError: The checkpoint cannot be read or does not fit, or nothing is left to train.
+    """
+    remark = ''
+    if resume is None and cfg.get('resume'):
+        resume = cfg.get('load_from') or 'auto'
+    if resume == 'auto':
+        resume = latest_checkpoint(cfg.work_dir)
+        if resume is None:
+            start = f'load_from {cfg.load_from}' if cfg.get('load_from') else 'scratch'
+            remark = f'nothing to resume in {cfg.work_dir}: starting from {start}'
+    cfg.resume = resume is not None
+    if resume is not None:
+        cfg.load_from = resume
+    if not cfg.get('load_from'):
+        return remark
+    advice = '' if cfg.resume else 'train that model first, or give --cfg-options load_from=None'
+    checkpoint = read_checkpoint(cfg.load_from, advice=advice)
+    other = compare_classes(cfg.load_from, checkpoint, dataset_classes(cfg.train_dataloader.get('dataset')))
+    if cfg.resume:
+        if other:
+            raise InputError(f'{other}; resume with the classes of the run')
+        done, limit, unit = progress(cfg, cfg.load_from, checkpoint)
+        if done >= limit:
+            raise InputError(
+                f'{cfg.load_from}: has {done} of {limit} {_UNITS[unit]}, nothing is left to train; raise '
+                f'train_cfg.max_{unit}, or test it'
+            )
+    elif other:
+        remark = '; '.join(filter(None, [remark, f'{other}: this is a fine-tuning']))
+    return remark
+
+
+def read_tested(cfg: Config, path: str) -> dict:
+    """Read the checkpoint that a config is to be tested with.
+
+    Raises:
+        InputError: The checkpoint cannot be read, or was trained on other classes.
+    """
+    checkpoint = read_checkpoint(path)
+    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}
+    other = compare_classes(path, checkpoint, dataset_classes(loader.get('dataset')))
+    if other:
+        raise InputError(f'{other}; test it with the config that it was trained with')
+    return checkpoint
+
+
+def latest_checkpoint(work_dir: str) -> str | None:
+    """Return the checkpoint that a work folder calls its last, None if it calls none so.
+
+    Raises:
+        InputError: The one that it names is not there.
+    """
+    file = Path(work_dir) / 'last_checkpoint'
+    if not file.is_file():
+        return None
+    name = file.read_bytes().decode(errors='replace').strip()
+    for path in (Path(name), Path(work_dir) / Path(name).name):  # a folder that was moved
+        if name and name.isprintable() and len(name) < 1000 and path.is_file():
+            return str(path)
+    raise InputError(
+        f'{file} names {name[:200]!r}, and there is no such checkpoint; give --resume CHECKPOINT, or remove '
+        'that file to start anew'
+    )
+
+
+def progress(cfg: Config, path: str, checkpoint: dict) -> tuple[int, int, str]:
+    """Return how far a checkpoint is, how far its config trains, and ``'iters'`` or ``'epochs'``.
+
+    Raises:
+        InputError: The checkpoint holds weights alone.
+    """
+    meta = checkpoint.get('meta')
+    known = isinstance(meta, dict) and all(isinstance(meta.get(key), int) for key in ('iter', 'epoch'))
+    if not known or not {'optimizer', 'message_hub'} <= set(checkpoint):
+        raise InputError(
+            f'{path}: it holds weights and no state of a training; start from them with '
+            '--cfg-options load_from=CHECKPOINT in the place of --resume'
+        )
+    key = 'iter' if 'max_iters' in cfg.train_cfg else 'epoch'
+    return meta[key], cfg.train_cfg[f'max_{key}s'], f'{key}s'
+
+
+def is_finished(cfg: Config, work_dir: str) -> bool:
+    """Whether the last checkpoint of a work folder has all that the config trains."""
+    path = latest_checkpoint(work_dir)
+    if path is None:
+        return False
+    done, limit, _ = progress(cfg, path, read_checkpoint(path, 'meta'))
+    return done >= limit

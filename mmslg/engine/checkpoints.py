@@ -1,0 +1,125 @@
+"""Checkpoints as files: read safely, checked before anything is built on them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+from torch import Tensor
+
+from mmslg.errors import InputError
+from mmslg.utils.io import atomic_path
+
+
+def read_checkpoint(path: str, map_location: Any = 'cpu', advice: str = '') -> dict:
+    """Read a checkpoint of tensors and plain values; nothing in the file is run.
+
+    Args:
+        path: File, or a URL that is downloaded once.
+        map_location: As in ``torch.load``; ``'meta'`` reads no values.
+        advice: What to do if there is no such file.
+
+    Returns:
+        The checkpoint; weights that were saved alone are found under ``state_dict`` too.
+
+    Raises:
+        InputError: There is none, it is damaged or holds code, a weight is NaN or infinite.
+    """
+    file = _download(path) if path.startswith(('http://', 'https://')) else Path(path)
+    if not file.is_file():
+        kind = 'this is a folder, wanted a checkpoint file' if file.is_dir() else 'no such checkpoint'
+        raise InputError(f'{path}: {kind}{"; " + advice if advice else ""}')
+    try:
+        with torch.serialization.safe_globals(_plain_types()):
+            checkpoint = torch.load(file, map_location=map_location, weights_only=True)
+    except Exception as error:  # a damaged pickle raises whatever its bytes spell
+        raise InputError(f'{path}: not a checkpoint that can be loaded safely ({_reason(error)})') from None
+    if not isinstance(checkpoint, dict):
+        raise InputError(f'{path}: wanted a checkpoint with weights by name, got {_kind(checkpoint)}')
+    if 'state_dict' not in checkpoint:
+        checkpoint = {'state_dict': checkpoint}
+    for part in ('state_dict', 'ema_state_dict'):
+        _check_weights(path, part, checkpoint.get(part, {}))
+    if not checkpoint['state_dict']:
+        raise InputError(f'{path}: the checkpoint holds no weights')
+    return checkpoint
+
+
+def checkpoint_classes(checkpoint: dict) -> list[str] | None:
+    """Return the names of the classes a checkpoint was trained on, or None if it does not tell."""
+    meta = checkpoint.get('meta')
+    data = meta.get('dataset_meta') if isinstance(meta, dict) else None
+    classes = data.get('classes') if isinstance(data, dict) else None
+    return None if classes is None else [str(name) for name in classes]
+
+
+def compare_classes(path: str, checkpoint: dict, classes: Sequence[str] | None) -> str:
+    """Return how the classes of a checkpoint differ from those of a dataset, ``''`` if they do not."""
+    known = checkpoint_classes(checkpoint)
+    if known is None or classes is None or known == list(classes):
+        return ''
+    order = ' in another order' if sorted(known) == sorted(classes) else ''
+    return (
+        f'{path}: the checkpoint was trained on the classes {", ".join(known)}; the config has '
+        f'{", ".join(classes)}{order}'
+    )
+
+
+def _plain_types() -> list:
+    """What MMEngine saves beside tensors: the histories of its log, which hold arrays."""
+    core = np._core if hasattr(np, '_core') else np.core
+    dtypes = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.uint32)]
+    arrays = [core.multiarray._reconstruct, core.multiarray.scalar, np.ndarray, np.dtype, *dtypes]
+    return [HistoryBuffer, getattr, slice, *arrays]
+
+
+def _reason(error: Exception) -> str:
+    """Say what is wrong with a file. Torch's own text advises to switch the protection off."""
+    found = re.search(r'GLOBAL (\S+)', str(error))
+    if found:
+        return f'it holds {found[1]}, which is neither a tensor nor a plain value'
+    if 'PytorchStreamReader' in str(error) or isinstance(error, EOFError):
+        return 'the file is truncated or damaged'
+    return 'it is no file of PyTorch, or a damaged one'
+
+
+def _kind(value: object) -> str:
+    return f'a {"tensor" if isinstance(value, Tensor) else type(value).__name__}'
+
+
+def _check_weights(path: str, part: str, weights: object) -> None:
+    if not isinstance(weights, dict):
+        raise InputError(f'{path}: {part} should hold weights by name, got {_kind(weights)}')
+    for name, value in weights.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise InputError(
+                f'{path}: {part} should hold tensors by name, got {_kind(value)} as {name!r:.60}'
+            )
+        if value.is_meta or not (value.is_floating_point() or value.is_complex()):
+            continue
+        if not torch.isfinite(value).all():
+            raise InputError(
+                f'{path}: {name} of {part} holds NaN or infinite values; take an earlier checkpoint'
+            )
+
+
+def _download(url: str) -> Path:
+    """Return the file of a URL, downloading it into torch's folder of checkpoints the first time."""
+    name = f'{hashlib.sha256(url.encode()).hexdigest()[:8]}_{url.rstrip("/").rsplit("/", 1)[-1][-80:]}'
+    file = Path(torch.hub.get_dir()) / 'checkpoints' / name
+    if not file.is_file():
+        print(f'downloading {url} to {file}', flush=True)
+        try:
+            with urlopen(url, timeout=30) as source, atomic_path(file) as part, part.open('wb') as target:
+                shutil.copyfileobj(source, target)
+        except (OSError, ValueError) as error:
+            raise InputError(f'{url}: the checkpoint cannot be downloaded ({error})') from None
+    return file

@@ -1,0 +1,93 @@
+"""MMEngine's runner, with its weak doors shut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import master_only
+from mmengine.model import is_model_wrapper
+from mmengine.registry import OPTIMIZERS
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import _load_checkpoint_to_model
+
+from mmslg.engine.checkpoints import read_checkpoint
+from mmslg.utils.config_errors import explain_config_errors
+from mmslg.utils.io import atomic_path
+
+
+class PairRunner(Runner):
+    """Builds, loads and saves as :class:`mmengine.runner.Runner`, and fails in one line.
+
+    Mistakes in the config are named with their key; a checkpoint is data and runs no code; one that cannot
+    be written (a full disk) leaves nothing under its name.
+    """
+
+    def build_model(self, model: Any) -> Any:
+        """Build the model."""
+        with explain_config_errors(self.cfg):
+            return super().build_model(model)
+
+    def register_hooks(self, *args, **kwargs) -> None:
+        """Build the hooks."""
+        with explain_config_errors(self.cfg):
+            super().register_hooks(*args, **kwargs)
+
+    def build_visualizer(self, *args, **kwargs) -> Any:
+        """Build the visualizer."""
+        with explain_config_errors(self.cfg):
+            return super().build_visualizer(*args, **kwargs)
+
+    def build_train_loop(self, loop: Any) -> Any:
+        """Build the loop with its dataset, sampler and transforms."""
+        with explain_config_errors(self.cfg):
+            return super().build_train_loop(loop)
+
+    def build_val_loop(self, loop: Any) -> Any:
+        """Build the loop with its dataset and metrics."""
+        with explain_config_errors(self.cfg):
+            return super().build_val_loop(loop)
+
+    def build_test_loop(self, loop: Any) -> Any:
+        """Build the loop with its dataset and metrics."""
+        with explain_config_errors(self.cfg):
+            return super().build_test_loop(loop)
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        """Build optimizer and wrapper."""
+        with explain_config_errors(self.cfg):
+            kind = optim_wrapper.get('optimizer', {}).get('type') if isinstance(optim_wrapper, dict) else None
+            if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:  # MMEngine asks None for its signature
+                raise KeyError(f'{kind} is not in the optimizer registry')
+            return super().build_optim_wrapper(optim_wrapper)
+
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        """Build the schedulers."""
+        with explain_config_errors(self.cfg):
+            return super().build_param_scheduler(scheduler)
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: Any = 'cpu',
+        strict: bool = False,
+        revise_keys: list = [(r'^module\.', '')],  # noqa: B006  MMEngine's signature
+    ) -> dict:
+        """Load a checkpoint, with :func:`mmslg.engine.checkpoints.read_checkpoint` as its reader."""
+        checkpoint = read_checkpoint(filename, map_location)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        checkpoint = _load_checkpoint_to_model(model, checkpoint, strict, revise_keys=revise_keys)
+        self._has_loaded = True
+        self.logger.info(f'Load checkpoint from {filename}')
+        return checkpoint
+
+    @master_only
+    def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:
+        """Save a checkpoint under its name when it is whole.
+
+        Raises:
+            InputError: It cannot be written.
+        """
+        with atomic_path(Path(out_dir) / filename) as temporary:
+            super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)

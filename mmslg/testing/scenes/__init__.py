@@ -1,1 +1,0 @@
-"""The parts of the sample scenes; the entry is :mod:`mmslg.testing.sample_scenes`."""

@@ -1,0 +1,60 @@
+"""What a config says wrong, in one line: the file, the key, and the complaint of whoever read it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from mmslg.errors import InputError
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+_SIGNATURE = re.compile(
+    r"got (?:an unexpected keyword argument|multiple values for argument) '(?P<key>[^']*)'|"
+    r'missing \d+ required'
+)
+_REGISTRY = re.compile(r'(?P<type>\S+) is not in the (?P<registry>.*?)registry|must contain the key \"type\"')
+
+
+@contextmanager
+def explain_config_errors(cfg: Config) -> Iterator[None]:
+    """Turn what a constructor says about the config that it was built from into :class:`InputError`.
+
+    An unknown ``type``, none at all, an argument too many or too few: these are the config's. Everything
+    else passes, since it may be a bug.
+
+    Raises:
+        InputError: The line names the config, the key if it is found there, and the complaint.
+    """
+    try:
+        yield
+    except (KeyError, TypeError) as error:
+        text = str(error.args[0]) if error.args else ''
+        found = (_REGISTRY if isinstance(error, KeyError) else _SIGNATURE).search(text)
+        if not found:
+            raise
+        name = found.groupdict()
+        if name.get('type'):
+            where = find(cfg.to_dict(), lambda key, value: key == 'type' and value == name['type'])
+            registry = name['registry'].replace('::', ' ').strip()
+            complaint = f'there is no {name["type"]} among the types of {registry}'
+        else:
+            where = find(cfg.to_dict(), lambda key, value: key == name.get('key'))
+            complaint = ' '.join(text.split('\n', 1)[0].split())[:300]
+        raise InputError(f'{cfg.filename}: {where + ": " if where else ""}{complaint}') from None
+
+
+def find(node: Any, wanted: Callable[[Any, Any], bool], path: str = '') -> str:
+    """Return the dotted path of the first setting that is wanted, in the order of the config, or ``''``."""
+    items = node.items() if isinstance(node, dict) else enumerate(node)
+    for key, value in items:
+        here = f'{path}.{key}' if path else str(key)
+        if wanted(key, value):
+            return here
+        deeper = find(value, wanted, here) if isinstance(value, (dict, list, tuple)) else ''
+        if deeper:
+            return deeper
+    return ''

@@ -1,0 +1,116 @@
+"""Launchers: what they set, and what is said where they set nothing."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmslg.apis.processes import LAUNCHERS, check_launcher, start_processes
+from mmslg.errors import InputError
+
+NAMES = [
+    *('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT', 'SLURM_PROCID', 'SLURM_LOCALID'),
+    *('SLURM_NTASKS', 'SLURM_NODELIST'),
+]
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """The environment of the only task of a Slurm job, and a scontrol that knows its node."""
+    for name in NAMES:
+        monkeypatch.setenv(name, '')
+        monkeypatch.delenv(name)
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        monkeypatch.setenv('MASTER_PORT', str(free.getsockname()[1]))
+    monkeypatch.setenv('SLURM_PROCID', '0')
+    monkeypatch.setenv('SLURM_LOCALID', '0')
+    monkeypatch.setenv('SLURM_NTASKS', '1')
+    monkeypatch.setenv('SLURM_NODELIST', 'localhost,node[2-3]')
+    scontrol = tmp_path / 'scontrol'
+    scontrol.write_text('#!/bin/sh\necho "$@" > "$0.called"\nprintf "localhost\\nnode2\\nnode3\\n"\n')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv('PATH', f'{tmp_path}:{os.environ["PATH"]}')
+    yield scontrol
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='with a GPU it is NCCL')
+def test_slurm_without_a_gpu(slurm, capsys):
+    cfg = Config(dict(launcher='slurm', env_cfg=dict(dist_cfg=dict(backend='nccl'))))
+    check_launcher('slurm')
+    assert 'RANK' not in os.environ and not torch.distributed.is_initialized()  # a check does not act
+    start_processes(cfg)
+    assert torch.distributed.get_backend() == 'gloo' and torch.distributed.get_world_size() == 1
+    assert [os.environ[name] for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE')] == ['0', '0', '1']
+    assert os.environ['MASTER_ADDR'] == 'localhost'
+    assert slurm.with_name('scontrol.called').read_text() == 'show hostnames localhost,node[2-3]\n'
+    assert cfg.model_wrapper_cfg.device_ids is None
+    assert 'no GPU here: gloo in the place of nccl' in capsys.readouterr().out
+    start_processes(cfg)  # once is enough
+
+
+@pytest.mark.parametrize('answer', ['exit 1', 'true'])
+def test_slurm_that_knows_no_host(slurm, answer):
+    slurm.write_text(f'#!/bin/sh\n{answer}\n')
+    with pytest.raises(
+        InputError, match=r'`scontrol show hostnames localhost.*` names no host; set MASTER_ADDR'
+    ):
+        start_processes(Config(dict(launcher='slurm')))
+    assert not torch.distributed.is_initialized()
+
+
+def test_no_scontrol(slurm, monkeypatch):
+    monkeypatch.setenv('PATH', '')
+    with pytest.raises(InputError, match='names no host'):
+        start_processes(Config(dict(launcher='slurm')))
+
+
+@pytest.mark.parametrize(
+    ('launcher', 'message'),
+    [
+        ('pytorch', 'RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR not set .* start the tool with torchrun'),
+        ('slurm', 'SLURM_PROCID, SLURM_LOCALID not set in the environment; start the tool with srun'),
+    ],
+)
+def test_a_launcher_that_has_set_nothing(slurm, monkeypatch, launcher, message):
+    for name in ('SLURM_PROCID', 'SLURM_LOCALID'):
+        monkeypatch.delenv(name)
+    with pytest.raises(InputError, match=f'--launcher {launcher}: {message}'):
+        start_processes(Config(dict(launcher=launcher)))
+    with pytest.raises(InputError, match=message):
+        check_launcher(launcher)
+
+
+def test_a_rank_that_is_no_number(slurm, monkeypatch):
+    monkeypatch.setenv('SLURM_PROCID', 'first')
+    with pytest.raises(InputError, match="SLURM_PROCID='first': wanted a whole number"):
+        check_launcher('slurm')
+
+
+def test_one_process_starts_nothing():
+    check_launcher('none')
+    start_processes(Config(dict(launcher='none')))
+    start_processes(Config(dict()))
+    assert not torch.distributed.is_initialized() and 'mpi' not in LAUNCHERS
+
+
+def test_importing_leaves_the_environment_alone(root):
+    """Also for a notebook: nothing of ours is set before a tool runs."""
+    code = (
+        'import os\n'
+        'import mmslg.apis.inference, mmslg.apis.launch, mmslg.apis.resumption\n'
+        "print(*(name for name in ('TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'OMP_WAIT_POLICY', 'LOCAL_RANK')"
+        ' if name in os.environ))\n'
+    )
+    env = {name: value for name, value in os.environ.items() if name not in ('OMP_WAIT_POLICY', 'LOCAL_RANK')}
+    env.pop('TORCH_FORCE_WEIGHTS_ONLY_LOAD', None)
+    env['PYTHONPATH'] = str(root)
+    process = subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.split() == []

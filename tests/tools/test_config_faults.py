@@ -1,0 +1,81 @@
+"""Mistakes in configs and arguments, through train.py and test.py: one line and exit 1, nothing written."""
+
+import pytest
+from toy import failed, write_toy
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ("model = dict(type='ToyModle')", 'model.type: there is no ToyModle among the types'),
+        ('model = dict(wdth=3)', "model.wdth: ToyModel.__init__() got an unexpected keyword argument 'wdth'"),
+        ("model = dict(_delete_=True, type='ToyModel')", 'ToyModel.__init__() missing 1 required'),
+        ('model = dict(_delete_=True, width=4)', 'must contain the key "type"'),
+        ("train_dataloader = dict(dataset=dict(type='ToyDat'))", 'dataset.type: there is no ToyDat'),
+        ('train_dataloader = dict(dataset=dict(sorted=1))', 'train_dataloader.dataset.sorted: '),
+        ('train_dataloader = dict(batch_sise=1)', "unexpected keyword argument 'batch_sise'"),
+        ("train_dataloader = dict(sampler=dict(type='Nobody'))", 'sampler.type: there is no Nobody'),
+        ("optim_wrapper = dict(optimizer=dict(type='SGDD'))", 'optimizer.type: there is no SGDD'),
+        ('optim_wrapper = dict(optimizer=dict(momentun=1))', "unexpected keyword argument 'momentun'"),
+        ("val_evaluator = dict(type='ToyMetrik')", 'val_evaluator.type: there is no ToyMetrik'),
+        ("custom_hooks = [dict(type='mmslg.NoHook')]", 'custom_hooks.0.type: there is no mmslg.NoHook'),
+        ("param_scheduler = [dict(type='LinearLR', ed=4)]", "unexpected keyword argument 'ed'"),
+        ("param_scheduler = [dict(type='Linear', end=4)]", 'param_scheduler.0.type: there is no Linear'),
+        ("train_cfg = dict(type='Loop')", 'train_cfg.type: there is no Loop'),
+        ('default_hooks = dict(checkpoint=dict(intervl=1))', "unexpected keyword argument 'intervl'"),
+        ('randomness = dict(sead=1)', 'randomness.sead: '),
+        ("visualizer = dict(type='Nobody')", 'visualizer.type: there is no Nobody'),
+        ('trian_cfg = dict()', 'there is no setting trian_cfg; did you mean train_cfg?'),
+        ('model = None', 'the config has no model'),
+        ('x =', 'the config cannot be read: line '),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_config(run_train, tmp_path, change, message):
+    config = write_toy(tmp_path, change + '\n')
+    result = run_train(config)
+    failed(result, message)
+    assert result[2].strip().splitlines()[-1].startswith(f'error: {config}: ')
+    assert not list(tmp_path.rglob('*.pth'))
+
+
+def test_a_bug_keeps_its_traceback(run_train, tmp_path):
+    config = write_toy(tmp_path, 'model = dict(bug=True)\n')
+    with pytest.raises(TypeError, match=r'object of type .int. has no len'):
+        run_train(config, '--work-dir', tmp_path / 'run')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--cfg-options', 'randomness.seed'], '--cfg-options randomness.seed: wanted KEY=VALUE'),
+        (['--cfg-options', 'trian_cfg.max_iters=1'], 'no trian_cfg in the config; did you mean train_cfg?'),
+        (['--launcher', 'pytorch'], '--launcher pytorch: RANK, LOCAL_RANK'),
+        (['--launcher', 'slurm'], '--launcher slurm: SLURM_PROCID'),
+        (['--work-dir', ''], '--work-dir (empty): wanted a folder'),
+        (['--work-dir', 'toy_config.py'], '--work-dir toy_config.py: wanted a folder'),
+        (['--work-dir', 'toy_config.py/below'], 'toy_config.py'),
+        (['--work-dir', 'x' * 300], 'the name is too long'),
+    ],
+)
+def test_arguments(run_train, toy_config, tmp_path, arguments, message, monkeypatch):
+    for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'):
+        monkeypatch.delenv(name, raising=False)
+    failed(run_train(toy_config, *arguments), message)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['toy_base.py', 'toy_config.py']
+
+
+@pytest.mark.parametrize(
+    'out', ['folder.pkl', '', 'toy_config.py', 'toy_config.py/o.pkl', 'x' * 260 + '.pkl']
+)
+def test_out_that_cannot_be_written(run_test, toy_config, toy_run, tmp_path, out):
+    (tmp_path / 'folder.pkl').mkdir()
+    before = sorted(tmp_path.iterdir())
+    failed(run_test(toy_config, toy_run / 'iter_4.pth', '--work-dir', toy_run, '--out', out), out[:10])
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_out_that_is_the_checkpoint(run_test, toy_config, toy_run):
+    data = (toy_run / 'iter_4.pth').read_bytes()
+    renamed = (toy_run / 'iter_4.pth').rename(toy_run / 'weights.pkl')
+    failed(run_test(toy_config, renamed, '--out', renamed), 'the output is the input')
+    assert renamed.read_bytes() == data
