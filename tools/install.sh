@@ -125,7 +125,7 @@ check_disk() {
 
 # Runs a command with its output in the log and a sign of life every half minute; sets FAILURE.
 run_logged() {
-    local first start=$SECONDS next=30 status=0
+    local first step start=$SECONDS next=30 status=0
     first=$(($(wc -l <"$LOG") + 1))
     echo "+ $*" >>"$LOG"
     set -m
@@ -135,8 +135,9 @@ run_logged() {
     while kill -0 "$CHILD" 2>/dev/null; do
         sleep 0.2
         if [ $((SECONDS - start)) -ge "$next" ]; then
-            echo "      $(duration $((SECONDS - start))): $(tail -n "+$first" "$LOG" | tail -n 1000 |
-                grep -oE '^ *(\[[0-9]+/[0-9]+\]|(Collecting|Downloading|Installing) .{1,60})' | tail -n 1)"
+            step=$(tail -n "+$first" "$LOG" | tail -n 1000 |
+                grep -oE '^ *(\[[0-9]+/[0-9]+\]|(Collecting|Downloading|Installing) .{1,60})' | tail -n 1) || true
+            echo "      $(duration $((SECONDS - start))): ${step:-at work}"
             next=$((next + 30))
         fi
     done

@@ -16,7 +16,7 @@ from mmslg.utils.safe_text import read_text, shorten
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff')
 MAX_FOLDER_DEPTH = 8
 MAX_LIST_BYTES = 10_000_000
-VISIBLE_FOLDERS = {'vis', 'visible', 'vi', 'rgb', 'color', 'visible_images', 'rgb_images'}
+VISIBLE_FOLDERS = {'vis', 'visible', 'vi', 'visual', 'rgb', 'color', 'colour', 'visible_images', 'rgb_images'}
 INFRARED_FOLDERS = {'ir', 'infrared', 'thermal', 'lwir', 'tir', 'thermal_images', 'thermal_8_bit'}
 SPLITS = ('train', 'val', 'test')
 

@@ -46,7 +46,8 @@ def choose_labels(root: object, places: list[Place], paired: Paired, wanted: str
         wanted: ``ir``, ``rgb``, or None: infrared where there are both.
 
     Raises:
-        InputError: There are no labels of the wanted image, or one image has two label files.
+        InputError: There are no labels of the wanted image, an image has two label files, or a file fits
+            several images.
     """
     groups: dict[str | None, list[Place]] = {}
     for place in places:
@@ -63,6 +64,12 @@ def choose_labels(root: object, places: list[Place], paired: Paired, wanted: str
         )
     taken, other = groups[modality], [p for m, group in groups.items() if m != modality for p in group]
     found, set_aside = _by_pair(root, taken, paired)
+    for (split, key), path in found.items():
+        if split is None and (None, key) not in paired.pairs and paired.keys[key] > 1:
+            raise InputError(
+                f'{root}: {path} may belong to the {key} of {paired.keys[key]} splits; '
+                'put the labels in folders by split'
+            )
     orphans = [path for identity, path in found.items() if not _has_pair(identity, paired)]
     text = f'{len(found)} label files in {_folders(taken, set_aside)}'
     if set_aside:

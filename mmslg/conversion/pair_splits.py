@@ -100,14 +100,18 @@ def find_splits(
     named, remarks = _named(files, settings)
     lists = {s: found for s, paths in named.items() if (found := [p for p in paths if _is_text(p)])}
     folders = {s: found for s, paths in named.items() if (found := [p for p in paths if not _is_text(p)])}
-    by_name = {
-        SPLIT_WORDS[_stem(p).lower()]: [p]
-        for p in files
-        if _is_text(p) and _stem(p).lower() in SPLIT_WORDS and _stem(p) not in paired.keys
-    }
+    by_name: dict[str, list[str]] = {}
+    for path in files:
+        if _is_text(path) and _stem(path).lower() in SPLIT_WORDS and _stem(path) not in paired.keys:
+            by_name.setdefault(SPLIT_WORDS[_stem(path).lower()], []).append(path)
     by_folder = {s: [i for i in paired.pairs if i[0] == s] for s in SPLITS}
     by_yaml = {s: [i for i in paired.pairs if _below(i, paired, folders.get(s, ()))] for s in SPLITS}
     if 'train' in lists or ('train' in by_name and not any(by_folder.values()) and len(folders) < 2):
+        repeated = [p for paths in by_name.values() if len(paths) > 1 for p in paths]
+        if 'train' not in lists and repeated:
+            raise InputError(
+                f'{root}: {" and ".join(repeated[:2])} are lists of one split; leave one of them'
+            )
         result = _by_lists(root, lists if 'train' in lists else by_name, paired)
     elif any(by_folder.values()):
         result = Splits(_filled(by_folder), 'splits by folders')
@@ -147,7 +151,7 @@ def _named(files: list[str], settings: list[dict]) -> tuple[dict[str, list[str]]
                 path = _existing(entry, files) if isinstance(entry, str) else None
                 if path is not None and path not in named.setdefault(split, []):
                     named[split].append(path)
-                elif path is None and entry:
+                elif path is None and isinstance(entry, str):
                     remarks.append(f'{split} {shorten(entry)} of the YAML file is not here')
     distinct: dict[str, list[str]] = {}
     for split in (s for s in SPLITS if named.get(s)):

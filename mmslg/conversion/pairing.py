@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-from mmslg.conversion.layout import Pair
+from mmslg.conversion.layout import INFRARED_FOLDERS, VISIBLE_FOLDERS, Pair
 from mmslg.errors import InputError
 
 Identity = tuple[str | None, str]
@@ -21,8 +21,8 @@ SPLIT_WORDS = {
     **dict.fromkeys(('test', 'testing'), 'test'),
 }
 MODALITY_WORDS = {
-    **dict.fromkeys(('visible', 'vis', 'vi', 'rgb', 'color', 'colour', 'visual'), VISIBLE),
-    **dict.fromkeys(('infrared', 'ir', 'lwir', 'thermal', 'tir'), INFRARED),
+    **dict.fromkeys(VISIBLE_FOLDERS, VISIBLE),
+    **dict.fromkeys(INFRARED_FOLDERS, INFRARED),
 }
 CONTENT_WORDS = {
     **dict.fromkeys(('images', 'imgs', 'jpegimages'), 'images'),
@@ -92,9 +92,9 @@ class Paired:
         return Pair('/'.join(filter(None, identity)), visible, infrared, label)
 
     @cached_property
-    def keys(self) -> frozenset[str]:
-        """Keys of all pairs, whatever their split."""
-        return frozenset(key for _, key in self.pairs)
+    def keys(self) -> Counter[str]:
+        """Keys of all pairs with the number of splits that have them."""
+        return Counter(key for _, key in self.pairs)
 
     @cached_property
     def modality_of_folder(self) -> dict[str, str | None]:

@@ -68,7 +68,7 @@ class PairsReader(DatasetReader):
         images = [p for p in files if is_image(p)]
         if not images:
             raise InputError(f'{root}: there are no images; give the folder that holds images and labels')
-        chosen = self.options.visible and self._chosen_folders(root)
+        chosen = None if self.options.visible is None else self._chosen_folders(root)
         paired = pair_images(root, images, chosen)
         form, candidates = self._choose_form(root, [place_of(p, paired.roles) for p in files], paired)
         layout = Layout(root, '', ('', ''), {}, 'unknown', dict(layout=form))
@@ -224,8 +224,9 @@ class PairsReader(DatasetReader):
 def _finish(layout: Layout, paired: Paired) -> None:
     """Fill in where the images lie, and what is wrong with the files as a whole."""
     pairs = [p for split in layout.splits.values() for p in split]
-    layout.prefixes = tuple(
-        common_folder(p for p in side if p) for side in zip(*((q.visible, q.infrared) for q in pairs))
+    layout.prefixes = (
+        common_folder(p.visible for p in pairs if p.visible),
+        common_folder(p.infrared for p in pairs if p.infrared),
     )
     for path in paired.unused:
         layout.add_problem('orphan-image', path)

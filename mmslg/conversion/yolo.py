@@ -26,6 +26,7 @@ OUTSIDE = 0.5
 BLANK_BYTES = 64
 MAX_BYTES = 200_000
 MAX_NAME = 60
+MAX_NUMBER = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -209,20 +210,29 @@ def _read_yaml(path: Path) -> object:
 def _yaml_names(path: Path, data: dict) -> tuple[str, ...]:
     names = data['names']
     if isinstance(names, dict):
-        numbered = {int(k): v for k, v in names.items() if str(k).isascii() and str(k).isdigit()}
-        if len(numbered) != len(names) or sorted(numbered) != list(range(len(names))):
-            raise InputError(
-                f'{path}: names should be numbered from 0 without a gap, got {shorten([*names])}'
-            )
+        numbered = {_class_number(k): v for k, v in names.items()}
+        if len(numbered) != len(names) or set(numbered) != set(range(len(names))):
+            raise InputError(f'{path}: names should be numbered from 0 without a gap')
         names = [numbered[i] for i in range(len(numbered))]
     if not isinstance(names, list):
-        raise InputError(f'{path}: names should be a list or a mapping from numbers, got {shorten(names)}')
+        raise InputError(f'{path}: names should be a list or a mapping from numbers, got {_shown(names)}')
     wanted = data.get('nc')
     if wanted is not None and wanted != len(names):
-        raise InputError(
-            f'{path}: nc is {shorten(wanted)}, but names holds {len(names)}; correct one of them'
-        )
+        raise InputError(f'{path}: nc is {_shown(wanted)}, but names holds {len(names)}; correct one of them')
     return check_names(path, names)
+
+
+def _class_number(key: object) -> int | None:
+    if isinstance(key, str) and len(key) < 7 and key.isascii() and key.isdigit():
+        return int(key)
+    return key if isinstance(key, int) and not isinstance(key, bool) else None
+
+
+def _shown(value: object) -> str:
+    """Return a value of a YAML file for a message; what its aliases blow up is not spelled out."""
+    kind = type(value).__name__
+    small = isinstance(value, (str, float)) or (isinstance(value, int) and abs(value) < MAX_NUMBER)
+    return shorten(value) if small else dict(int='a huge number', dict='a mapping').get(kind, f'a {kind}')
 
 
 def plain(name: str) -> str:
@@ -237,15 +247,18 @@ def check_names(source: object, names: list) -> tuple[str, ...]:
         InputError: One is no name or is there twice; the message names ``source``.
     """
     for name in names:
-        if isinstance(name, bool) or not isinstance(name, (str, int)):
-            raise InputError(f'{source}: {shorten(name)} is no class name; put it in quotes')
+        is_number = isinstance(name, int) and not isinstance(name, bool) and abs(name) < MAX_NUMBER
+        if not isinstance(name, str) and not is_number:
+            raise InputError(f'{source}: {_shown(name)} is no class name; put it in quotes')
     texts = tuple(str(n).strip() for n in names)
     bad = next((t for t in texts if not t or len(t) > MAX_NAME or not t.isprintable()), None)
     if bad is not None:
         raise InputError(f'{source}: {shorten(bad)} is no class name')
-    repeated = next((t for i, t in enumerate(texts) if plain(t) in map(plain, texts[:i])), None)
-    if repeated:
-        raise InputError(f'{source}: class {shorten(repeated)} is named twice; correct the names')
+    spellings: set[str] = set()
+    for text in texts:
+        if plain(text) in spellings:
+            raise InputError(f'{source}: class {shorten(text)} is named twice; correct the names')
+        spellings.add(plain(text))
     if not texts:
         raise InputError(f'{source}: there are no class names')
     return texts

