@@ -3,6 +3,7 @@
 set -euo pipefail
 TOOLS=$(cd "$(dirname "$0")" && pwd)
 PROCESSES=$1 TOOL=$2
+case "$PROCESSES" in *[!0-9]* | '' | 0*) echo "error: GPUS=$PROCESSES: wanted a number from 1" >&2; exit 1 ;; esac
 PYTHON=${PYTHON:-python}
 if [ -z "${VIRTUAL_ENV:-}" ] && [ "$PYTHON" = python ] && [ -x "$TOOLS/../.venv/bin/python" ]; then
     PYTHON=$TOOLS/../.venv/bin/python
@@ -16,6 +17,6 @@ exec "$PYTHON" -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-    --master_port="${PORT:-29500}" \
+    --master_port="${PORT:-${MASTER_PORT:-29500}}" \
     --nproc_per_node="$PROCESSES" \
     "$TOOLS/$TOOL" "${@:3}" --launcher pytorch

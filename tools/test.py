@@ -5,7 +5,7 @@ import os
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle threads do not spin
 
-from mmslg.apis.launch import add_common_arguments, build_runner, load_config
+from mmslg.apis.launch import add_common_arguments, build_runner, load_config, writing_to
 from mmslg.apis.resumption import read_tested
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
@@ -39,9 +39,10 @@ def main() -> None:
         hook.update(draw=True, show=args.show, wait_time=args.wait_time, test_out_dir=args.show_dir)
     from mmslg.apis.results import results_in
 
-    runner = build_runner(cfg)
-    with results_in(args.out, runner):
-        runner.test()
+    with writing_to(cfg.work_dir):
+        runner = build_runner(cfg)
+        with results_in(args.out, runner):
+            runner.test()
 
 
 if __name__ == '__main__':

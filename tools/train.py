@@ -5,7 +5,7 @@ import os
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle threads do not spin
 
-from mmslg.apis.launch import add_common_arguments, build_runner, load_config, missing_cuda_ops
+from mmslg.apis.launch import add_common_arguments, build_runner, load_config, missing_cuda_ops, writing_to
 from mmslg.apis.resumption import set_start
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
@@ -46,10 +46,11 @@ def main() -> None:
             raise InputError(f'{args.config}: --auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...)')
         cfg.auto_scale_lr.enable = True
     remark = set_start(cfg, args.resume)
-    runner = build_runner(cfg)
-    for line in filter(None, (remark, missing_cuda_ops())):
-        runner.logger.warning(line)
-    runner.train()
+    with writing_to(cfg.work_dir):
+        runner = build_runner(cfg)
+        for line in filter(None, (remark, missing_cuda_ops())):
+            runner.logger.warning(line)
+        runner.train()
 
 
 if __name__ == '__main__':

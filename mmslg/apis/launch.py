@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -16,6 +18,7 @@ from mmslg.apis.processes import LAUNCHERS, check_launcher, start_processes
 from mmslg.engine.runner import PairRunner
 from mmslg.errors import InputError
 from mmslg.utils.config_errors import explain_config_errors
+from mmslg.utils.io import explain
 
 __all__ = [
     'add_analysis_arguments',
@@ -26,6 +29,7 @@ __all__ = [
     'missing_cuda_ops',
     'parse_options',
     'read_config',
+    'writing_to',
 ]
 
 
@@ -122,6 +126,22 @@ def missing_cuda_ops() -> str:
         'mmcv was built without CUDA, and torch sees a GPU: attention, RoIAlign and NMS will be slow or fail '
         'on it; rebuild mmcv on this machine with `bash tools/install.sh`'
     )
+
+
+@contextmanager
+def writing_to(folder: str) -> Iterator[None]:
+    """Name the folder of a run where the system does not say which file it could not write.
+
+    Raises:
+        InputError: The disk is full, or the like.
+    """
+    try:
+        yield
+    except OSError as error:
+        line = explain(error, folder) if error.filename is None else None
+        if line is None:
+            raise
+        raise InputError(line) from error
 
 
 def build_runner(cfg: Config) -> Runner:

@@ -47,25 +47,26 @@ def start_processes(cfg: Config) -> None:
         InputError: The launcher has not set what it should.
     """
     launcher = cfg.get('launcher', 'none')
-    if launcher == 'none' or is_distributed():
+    if launcher == 'none':
+        return
+    if not torch.cuda.is_available():  # MMEngine would ask for one GPU a process
+        cfg.model_wrapper_cfg = {
+            'type': 'MMDistributedDataParallel',
+            'device_ids': None,
+            'broadcast_buffers': False,
+            'find_unused_parameters': cfg.get('find_unused_parameters', False),
+        }
+    if is_distributed():
         return
     check_launcher(launcher)
     if launcher == 'slurm':
         _take_slurm_environment()
-    options = dict(cfg.get('env_cfg', {}).get('dist_cfg', {}))
     if torch.cuda.is_available():
-        init_dist('pytorch', **options)
+        init_dist('pytorch', **cfg.get('env_cfg', {}).get('dist_cfg', {}))
         return
     if os.environ['RANK'] == '0':
         print('no GPU here: gloo in the place of nccl', flush=True)
     torch.distributed.init_process_group('gloo')
-    # MMEngine would ask for one GPU a process.
-    cfg.model_wrapper_cfg = {
-        'type': 'MMDistributedDataParallel',
-        'device_ids': None,
-        'broadcast_buffers': False,
-        'find_unused_parameters': cfg.get('find_unused_parameters', False),
-    }
 
 
 def _take_slurm_environment() -> None:

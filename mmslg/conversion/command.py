@@ -11,8 +11,8 @@ from pathlib import Path
 
 from mmslg.conversion.base import DatasetReader, option_name
 from mmslg.conversion.build import Split, build
-from mmslg.conversion.layout import Layout, plural
-from mmslg.conversion.output import source_version, write_outputs
+from mmslg.conversion.layout import SPLITS, Layout, plural
+from mmslg.conversion.output import annotation_file, source_version, write_outputs
 from mmslg.conversion.readers import find_readers, make_reader
 from mmslg.errors import InputError
 from mmslg.utils.io import explained
@@ -70,6 +70,10 @@ def convert_folder(description: str | None, argv: list[str] | None = None) -> No
     _print_summary(reader, layout, splits)
     for name, what in write_outputs(reader, layout, splits, out).items():
         print(f'{what}: {out / name}')
+    for split in SPLITS:
+        path = out / annotation_file(split)
+        if split not in splits and path.is_file():
+            print(f'not of this conversion, remove it if it is of an earlier one: {path}')
 
 
 def _out_folder(name: str) -> Path:

@@ -91,3 +91,10 @@ class PairRunner(Runner):
         """
         with atomic_path(Path(out_dir) / filename) as temporary:
             super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)
+
+    @master_only
+    def dump_config(self) -> None:
+        """Write the config with all overrides into the work folder."""
+        name = Path(self.cfg.filename).name if self.cfg.filename else f'{self.timestamp}.py'
+        with atomic_path(Path(self.work_dir) / name) as temporary:
+            self.cfg.dump(temporary)

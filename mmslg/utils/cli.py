@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import select
@@ -46,6 +47,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     Args:
         main: Takes no argument, returns an exit code or None.
     """
+    logging.raiseExceptions = False  # a log that a full disk does not take is no traceback
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'  # nothing that a tool loads may run code
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'):  # a file name may hold what the terminal cannot show

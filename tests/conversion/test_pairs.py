@@ -9,6 +9,7 @@ from conversion.own_pairs import SIZE, draw, real_oriented, real_upright, simple
 from conversion.test_fuzz import mutate, outcome
 
 from mmslg.annotations import check_files, read_annotations
+from mmslg.conversion.command import convert_folder
 from mmslg.conversion.pairs import PairsReader
 from mmslg.errors import InputError
 
@@ -281,6 +282,16 @@ def test_every_nth_pair_is_test(tmp_path):
     assert 'one set, of every 2 pairs the last is test' in text
     with pytest.raises(InputError, match=r'--test-every should be 2 or more, got 1'):
         PairsReader(test_every=1)
+
+
+def test_annotations_of_an_earlier_conversion_are_named(tmp_path, capsys):
+    simple(tmp_path, stems=tuple('abcd'))
+    convert_folder(None, ['pairs', str(tmp_path), '--test-every', '2'])
+    first = capsys.readouterr().out
+    assert 'train: 2 pairs; 2 boxes: 1 person, 1 car' in first and 'not of this conversion' not in first
+    convert_folder(None, ['pairs', str(tmp_path), '--names', 'person', 'car'])
+    said = capsys.readouterr().out
+    assert f'remove it if it is of an earlier one: {tmp_path}/annotations_test.json' in said
 
 
 def test_a_split_without_any_label_is_left_out(tmp_path):

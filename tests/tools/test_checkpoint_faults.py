@@ -1,6 +1,8 @@
 """Checkpoints, resuming and full disks, through train.py and test.py: one line and exit 1, nothing lost."""
 
+import os
 import resource
+import socket
 from contextlib import contextmanager
 
 import pytest
@@ -179,6 +181,16 @@ def largest_file(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def test_a_disk_that_was_full_before(run_train, toy_config, tmp_path):
+    """Neither the log nor a checkpoint can be written."""
+    with largest_file(3000):
+        failed(
+            run_train(toy_config, '--work-dir', tmp_path / 'run'),
+            'iter_2.pth: the file exceeds the largest size',
+        )
+    assert [path.name for path in (tmp_path / 'run').iterdir() if path.is_file()] == ['toy_config.py']
+
+
 def test_a_full_disk_costs_no_checkpoint(run_train, tmp_path):
     """The checkpoint before is still there and can be resumed; nothing of the new one is."""
     config = write_toy(tmp_path, 'model = dict(width=100000)\n')
@@ -192,3 +204,33 @@ def test_a_full_disk_costs_no_checkpoint(run_train, tmp_path):
     assert not [p for p in (tmp_path / 'run').iterdir() if p.name.startswith('.')]
     assert (tmp_path / 'run/iter_4.pth').read_bytes() == data
     assert 'resumed epoch: 0, iter: 4' in done(run_train(config, *run, *more))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='with a GPU it is NCCL')
+def test_a_task_of_slurm_without_a_gpu(run_train, run_test, toy_config, tmp_path, monkeypatch):
+    """A stand-in for Slurm: its environment and a scontrol; the model trains as DDP over Gloo."""
+    (tmp_path / 'bin').mkdir()
+    scontrol = tmp_path / 'bin/scontrol'
+    scontrol.write_text('#!/bin/sh\necho localhost\n')
+    scontrol.chmod(0o755)
+    task = dict(SLURM_PROCID='0', SLURM_LOCALID='0', SLURM_NTASKS='1', SLURM_NODELIST='node[1-2]')
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        task['MASTER_PORT'] = str(free.getsockname()[1])
+    for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR'):
+        monkeypatch.setenv(name, '')
+        monkeypatch.delenv(name)
+    for name, value in task.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv('PATH', f'{scontrol.parent}:{os.environ["PATH"]}')
+    run = ['--work-dir', tmp_path / 'run', '--launcher', 'slurm']
+    try:
+        log = done(run_train(toy_config, *run))
+        assert 'no GPU here: gloo in the place of nccl' in log and 'Distributed launcher: slurm' in log
+        assert torch.distributed.is_initialized()
+        out = tmp_path / 'o.pkl'
+        assert 'toy/count: 8' in done(run_test(toy_config, tmp_path / 'run/iter_4.pth', *run, '--out', out))
+        assert out.stat().st_size
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()

@@ -2,8 +2,11 @@
 
 import json
 import statistics
+import subprocess
+from pathlib import Path
 
 import pytest
+import torch
 from helpers import ROOT, TINY, iterations, run_here, write_leaf
 
 
@@ -49,3 +52,71 @@ def test_what_is_wrong_is_said(pairs, tmp_path, monkeypatch, capsys):
     assert run_here('compare_configs.py', monkeypatch, leaf, *arguments) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert 'leaf.py, seed 0: training failed, see ' in error and 'annotations_train.json' in error
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """Trainings that leave figures at once; each entry is a command."""
+    commands = []
+
+    def run(command, **kwargs):
+        commands.append(command)
+        folder = Path(command[command.index('--work-dir') + 1])
+        scalars = folder / '20260101_000000/vis_data/scalars.json'
+        scalars.parent.mkdir(parents=True, exist_ok=True)
+        scalars.write_text('{"coco/bbox_mAP": 0.25, "coco/bbox_mAP_50": 0.5, "step": 2}\n')
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, 'run', run)
+    return commands
+
+
+def interrupted(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_run_goes_on_with_its_own_data_alone(pairs, tmp_path, monkeypatch, capsys, trainings):
+    leaf, folder = write_leaf(pairs), tmp_path / 'runs'
+    arguments = [leaf, '--seeds', 0, '--work-dir', folder, '--cfg-options', *TINY]
+    with monkeypatch.context() as killed:
+        killed.setattr(subprocess, 'run', interrupted)
+        assert run_here('compare_configs.py', killed, *arguments) == 130
+    assert trainings == [] and (folder / 'leaf/seed_0/identity.json').is_file()
+
+    labels = pairs / 'annotations_train.json'
+    before = labels.read_text()
+    labels.write_text(before.replace('"iscrowd": 0', '"iscrowd": 1', 1))
+    assert run_here('compare_configs.py', monkeypatch, *arguments) == 1
+    assert 'annotations_train.json has another content' in capsys.readouterr().err
+    labels.write_text(before)
+    assert run_here('compare_configs.py', monkeypatch, *arguments, 'train_dataloader.batch_size=3') == 1
+    error = capsys.readouterr().err
+    assert 'seed_0: holds another run (train_dataloader.batch_size was 4 and is 3)' in error
+    assert trainings == []
+
+    assert not run_here('compare_configs.py', monkeypatch, *arguments)
+    assert len(trainings) == 1 and '0.250' in capsys.readouterr().out
+    assert not run_here('compare_configs.py', monkeypatch, *arguments)
+    assert len(trainings) == 1  # its figures stand
+
+
+def test_a_finished_run_without_its_figures_is_not_trained_again(pairs, tmp_path, monkeypatch, trainings):
+    """Killed after the last iteration and before the figures were written."""
+    arguments = [
+        write_leaf(pairs),
+        '--seeds',
+        0,
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        *TINY,
+        *iterations(2),
+    ]
+    assert not run_here('compare_configs.py', monkeypatch, *arguments)
+    run = tmp_path / 'leaf/seed_0'
+    (run / 'figures.json').unlink()
+    state = dict(state_dict={'w': torch.zeros(1)}, optimizer={}, message_hub={}, meta=dict(iter=2, epoch=0))
+    torch.save(state, run / 'train/iter_2.pth')
+    (run / 'train/last_checkpoint').write_text(str(run / 'train/iter_2.pth'))
+    assert not run_here('compare_configs.py', monkeypatch, *arguments)
+    assert len(trainings) == 1 and (run / 'figures.json').is_file()
