@@ -11,7 +11,7 @@ from pathlib import Path
 from mmslg.conversion.base import DatasetReader
 from mmslg.conversion.build import FORMAT, Split
 from mmslg.conversion.layout import Layout
-from mmslg.utils.io import atomic_path, refuse_overwriting
+from mmslg.utils.io import atomic_path, check_writable, refuse_overwriting
 
 MANIFEST = 'manifest.json'
 
@@ -53,14 +53,14 @@ def write_outputs(
 
 
 def refuse_inputs(layout: Layout, *outputs: Path) -> None:
-    """See that outputs replace no file that a layout tells of.
+    """See that outputs can be written, and replace no file that a layout tells of.
 
     Raises:
-        InputError: One would.
+        InputError: One cannot, or would.
     """
     pairs = [p for pairs in layout.splits.values() for p in pairs]
     named = {p for q in pairs for p in (q.visible, q.infrared, q.label) if p} | set(layout.lists)
-    for out in outputs:
+    for out in map(check_writable, outputs):
         for path in (p for p in named if p.endswith(out.suffix)):
             refuse_overwriting(out, layout.root / path)
 
