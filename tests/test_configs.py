@@ -34,6 +34,7 @@ def load(name, pairs):
         cfg.model.backbone.trunk.depth = 4  # the whole model is tried once, which takes its time
         if cfg.model.type == 'DINO':
             cfg.model.encoder.num_layers = cfg.model.decoder.num_layers = 1
+    cfg.test_dataloader.dataset.ann_file = 'annotations_test.json'  # that of M3FD is annotations_val.json
     for loader in (cfg.train_dataloader, cfg.test_dataloader):
         loader.dataset.data_root = str(pairs)
         loader.dataset.metainfo.classes = ('person', 'car', 'bicycle')[: len(loader.dataset.metainfo.classes)]

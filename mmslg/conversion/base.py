@@ -159,9 +159,11 @@ class DatasetReader(ABC):
         for version, counts in self.versions.items():
             if all(dict(boxes[split]) == dict(counts[split]) for split in counts):
                 return version
-        totals = ', '.join(f'{sum(boxes[split].values())} {split} boxes' for split in judged)
-        published = ' or '.join(str(dict(counts)) for counts in self.versions.values())
-        return f'unknown: {totals}, published are {published}'
+        found, *published = (
+            ' and '.join(f'{sum(counts[split].values())} {split} boxes' for split in judged)
+            for counts in (boxes, *self.versions.values())
+        )
+        return f'unknown: {found}, not by class the published {" or ".join(published)}'
 
     def check_images(self, visible: np.ndarray, infrared: np.ndarray) -> Iterable[tuple[str, str]]:
         """Return what is wrong with two decoded images of one size: kind of defect and detail."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from mmslg.conversion.base import DatasetReader
 from mmslg.conversion.build import FORMAT, Split
 from mmslg.conversion.layout import Layout
-from mmslg.utils.io import atomic_path
+from mmslg.utils.io import atomic_path, check_writable, refuse_overwriting
 
 MANIFEST = 'manifest.json'
 
@@ -31,6 +31,9 @@ def write_outputs(
 
     Returns:
         What happened to each file: ``written`` or ``unchanged``.
+
+    Raises:
+        InputError: A file cannot be written, or would replace one of the label files that were read.
     """
     root = os.path.relpath(os.path.realpath(layout.root), os.path.realpath(out))
     where = {} if root == '.' else dict(data_root=Path(root).as_posix())
@@ -40,12 +43,26 @@ def write_outputs(
     }
     manifest = make_manifest(reader, layout, splits, texts)
     texts[MANIFEST] = json.dumps(manifest, indent=1, sort_keys=True) + '\n'
+    refuse_inputs(layout, *(out / name for name in texts))
     changed = [name for name, text in texts.items() if not _holds(out / name, text.encode())]
     with ExitStack() as stack:
         # The last one entered is the first one renamed: a manifest never tells of files that are not there.
         for name in reversed(changed):
             stack.enter_context(atomic_path(out / name)).write_bytes(texts[name].encode())
     return {name: 'written' if name in changed else 'unchanged' for name in texts}
+
+
+def refuse_inputs(layout: Layout, *outputs: Path) -> None:
+    """See that outputs can be written, and replace no file that a layout tells of.
+
+    Raises:
+        InputError: One cannot, or would.
+    """
+    pairs = [p for pairs in layout.splits.values() for p in pairs]
+    named = {p for q in pairs for p in (q.visible, q.infrared, q.label) if p} | set(layout.lists)
+    for out in map(check_writable, outputs):
+        for path in (p for p in named if p.endswith(out.suffix)):
+            refuse_overwriting(out, layout.root / path)
 
 
 def make_manifest(

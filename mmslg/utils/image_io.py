@@ -15,11 +15,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-
-try:
-    import simplejpeg
-except ImportError:  # until the environment has it
-    simplejpeg = None
+import simplejpeg
 
 from mmslg.errors import InputError
 from mmslg.utils.io import explain
@@ -49,8 +45,6 @@ def _header(data: bytes) -> tuple[int, int, str] | None:
     None stands for another format, or a header that this cannot read.
     """
     if data.startswith(_JPEG_START):
-        if simplejpeg is None:
-            return None
         try:
             height, width, space, _ = simplejpeg.decode_jpeg_header(data)
         except ValueError:
@@ -128,13 +122,9 @@ def probe_image(path: str | os.PathLike) -> tuple[tuple[int, int] | None, str]:
             whole, found = b'IEND' in tail, _header(head)
         elif head.startswith(_JPEG_START):
             whole, found = _JPEG_END in tail, _header(head)
-            if simplejpeg is None:
-                found = _size_by_decoding(head)
             if not whole or found is None:  # bytes behind the end, or a long header
                 data = file.read()
                 whole, found = _JPEG_SCAN in data and not _is_cut(data), _header(data)
-                if simplejpeg is None:
-                    found = _size_by_decoding(data)
         else:
             whole, found = True, _size_by_decoding(file.read())
     if not whole:

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from conversion.folders import MAKERS, convert, llvip
+from conversion.folders import MAKERS, convert, llvip, m3fd
 
 from mmslg.annotations import check_files, read_annotations
+from mmslg.conversion.verification.command import verify_folder
 from mmslg.errors import InputError
 
 
@@ -102,3 +103,25 @@ def test_the_reader_of_annotations_takes_them_from_anywhere(dataset, tmp_path, m
             check_files(annotations.pairs)
             assert len(annotations.pairs) == len(data['images']) and annotations.split == split
             assert len(annotations.data['annotations']) == len(data['annotations'])
+
+
+def test_labels_that_were_read_are_not_replaced(tmp_path):
+    root = m3fd(tmp_path)
+    coco = dict(
+        images=[dict(id=1, file_name='00001.png', width=640, height=512)],
+        annotations=[dict(id=1, image_id=1, category_id=0, bbox=[1, 2, 3, 4])],
+        categories=[dict(id=0, name='Car')],
+    )
+    label = root / 'annotations_train.json'
+    label.write_text(json.dumps(coco))
+    (root / 'other').symlink_to('.')
+    for out in (root, root / 'other'):
+        with pytest.raises(InputError, match='the output is the input'):
+            convert('m3fd', root, out)
+        assert json.loads(label.read_text()) == coco and not (root / 'manifest.json').exists()
+    with pytest.raises(InputError, match='the output is the input'):
+        verify_folder('', ['m3fd', str(root), '--json', str(label)])
+    with pytest.raises(InputError, match='the output is the input'):
+        verify_folder('', ['m3fd', str(root), '--plot', str(root / 'Vis/00001.png')])
+    assert json.loads(label.read_text()) == coco
+    assert convert('m3fd', root, tmp_path / 'out')[1]['splits']['train']['boxes'] == dict(car=1)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmslg.conversion.command import parse_args
 from mmslg.conversion.layout import plural
+from mmslg.conversion.output import refuse_inputs
 from mmslg.conversion.verification import report
 from mmslg.conversion.verification.checks import run_checks
 from mmslg.conversion.verification.inspect import inspect_layout
@@ -29,6 +30,7 @@ def verify_folder(description: str | None, argv: list[str] | None = None) -> int
     total = sum(map(len, layout.splits.values()))
     if total == 0:
         raise InputError(f'{args.root}: no pairs')
+    refuse_inputs(layout, *filter(None, (args.json, args.plot)))
     reports = inspect_layout(reader, layout, args.workers, count_to(progress_bar(total, 'pairs')))
     checks = run_checks(reader, layout, reports)
     report.print_table(checks)

@@ -74,5 +74,6 @@ class LoadInfrared(BaseTransform):
                 f'{results["ir_path"]}: the infrared image is {ir.shape[1]}x{ir.shape[0]} pixels, the '
                 f'visible one {img.shape[1]}x{img.shape[0]}; register and resize the pair to one size first'
             )
-        results['img'] = cv2.merge([img, ir])
+        results['img'] = cv2.cvtColor(img, cv2.COLOR_BGR2BGRA)  # with insertChannel faster than cv2.merge
+        cv2.insertChannel(ir, results['img'], 3)
         return results
