@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,30 @@ _SETTINGS = {
     *('model', 'work_dir', 'train_cfg', 'auto_scale_lr', 'optim_wrapper', 'param_scheduler', 'default_hooks'),
     *('custom_hooks', 'load_from', 'resume', 'launcher', 'env_cfg', 'log_processor'),
     *('log_level', 'visualizer', 'default_scope', 'randomness', 'experiment_name', 'compile'),
-    *('custom_imports', 'find_unused_parameters', 'model_wrapper_cfg', 'sync_bn', 'runner_type'),
+    *('find_unused_parameters', 'model_wrapper_cfg', 'sync_bn', 'runner_type'),
     *('activation_checkpointing', 'efficient_conv_bn_eval'),
 }
 """The top-level settings that MMEngine's runner and MMDetection's tools read."""
 
-_JUDGED = {*_LOADERS, 'trunk', 'structure', 'paramwise_cfg', 'randomness', 'mp_cfg', 'dist_cfg', 'clip_grad'}
+_JUDGED = {*_LOADERS, 'trunk', 'structure', 'paramwise_cfg', 'randomness', 'mp_cfg', 'dist_cfg'}
 """Settings without a ``type`` that go whole to a function, which refuses a name it does not know."""
+
+_KINDS = {
+    **dict.fromkeys((*_LOADERS, 'model', 'train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper'), dict),
+    **dict.fromkeys(('default_hooks', 'env_cfg', 'randomness', 'log_processor', 'auto_scale_lr'), dict),
+    **dict.fromkeys(('val_evaluator', 'test_evaluator', 'param_scheduler'), (dict, list)),
+    **{'visualizer': dict, 'custom_hooks': list, 'load_from': str, 'work_dir': str},
+}
+"""What a setting has to be if it is there at all."""
+
+_LEAST = {
+    **{f'{loader}.batch_size': 1 for loader in _LOADERS},
+    **{f'{loader}.num_workers': 0 for loader in _LOADERS},
+    **dict.fromkeys(('train_cfg.max_iters', 'train_cfg.max_epochs', 'train_cfg.val_interval'), 1),
+    **{'default_hooks.checkpoint.interval': -1, 'default_hooks.checkpoint.max_keep_ckpts': -1},
+    **{'default_hooks.logger.interval': 1, 'auto_scale_lr.base_batch_size': 1, 'randomness.seed': 0},
+}
+"""Whole numbers, and the least that each may be."""
 
 _HEADS = ('bbox_head', 'roi_head', 'query_head', 'mask_head')
 
@@ -119,7 +137,8 @@ def check_config(cfg: Config) -> None:
     """
     if not isinstance(cfg.get('model'), dict):
         raise InputError(f'{cfg.filename}: the config has no model')
-    loaders = {name: cfg[name] for name in _LOADERS if isinstance(cfg.get(name), dict)}
+    _check_values(cfg)
+    loaders = {name: cfg[name] for name in _LOADERS if cfg.get(name)}
     classes = {name: dataset_classes(loader.get('dataset')) for name, loader in loaders.items()}
     first = next((name for name, found in classes.items() if found), None)
     for name, found in classes.items():
@@ -143,6 +162,30 @@ def check_config(cfg: Config) -> None:
                     f'{cfg.filename}: {where}.{key}={node[key]!r:.80}: wanted width and height in pixels, at '
                     f'least {MIN_SIDE} each, such as (640, 512)'
                 )
+
+
+def _check_values(cfg: Config) -> None:
+    for key, kind in _KINDS.items():
+        value = cfg.get(key)
+        if value is not None and not isinstance(value, kind):
+            wanted = ' or '.join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
+            raise InputError(f'{cfg.filename}: {key}={value!r:.80}: wanted a {wanted}')
+    numbers = {**_LEAST, 'optim_wrapper.optimizer.lr': 0.0}
+    for path, least in numbers.items():
+        node: Any = cfg
+        for key in path.split('.'):
+            node = node.get(key, least) if isinstance(node, (dict, Config)) else least
+        kinds = (int, float) if isinstance(least, float) else int
+        unset = node is None and (path == 'randomness.seed' or path.split('.')[0] not in cfg)
+        if not unset and (not isinstance(node, kinds) or isinstance(node, bool) or not least <= node < 2**32):
+            whole = 'a number' if isinstance(least, float) else 'a whole number'
+            raise InputError(f'{cfg.filename}: {path}={node!r:.80}: wanted {whole} from {least:g}')
+    clip = (cfg.get('optim_wrapper') or {}).get('clip_grad') or {}
+    unknown = [key for key in clip if key not in ('type', 'max_norm', 'norm_type', 'error_if_nonfinite')]
+    if unknown:  # it would be found after the first step
+        raise InputError(f'{cfg.filename}: optim_wrapper.clip_grad.{unknown[0]}: wanted max_norm, norm_type')
+    if not isinstance(logging.getLevelName(cfg.get('log_level', 'INFO')), int):
+        raise InputError(f'{cfg.filename}: log_level={cfg.log_level!r}: wanted INFO, WARNING or the like')
 
 
 def dataset_classes(dataset: Any) -> list[str] | None:

@@ -92,8 +92,9 @@ def load_config(args: argparse.Namespace) -> Config:
     """
     cfg = read_config(args.config, args.cfg_options)
     check_config(cfg)
-    check_launcher(args.launcher)
-    cfg.launcher = args.launcher
+    if args.launcher != 'none' or not cfg.get('launcher'):
+        cfg.launcher = args.launcher
+    check_launcher(cfg.launcher)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:

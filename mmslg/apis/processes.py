@@ -24,8 +24,10 @@ def check_launcher(launcher: str) -> None:
     """Check that the launcher has left its traces in the environment.
 
     Raises:
-        InputError: The line names what is missing, and what sets it.
+        InputError: The line names what is missing, and what sets it; or there is no such launcher.
     """
+    if launcher not in LAUNCHERS:
+        raise InputError(f'launcher={launcher!r}: wanted one of {", ".join(LAUNCHERS)}')
     wanted = _WANTED.get(launcher, ())
     missing = [name for name in wanted if name not in os.environ]
     if missing:

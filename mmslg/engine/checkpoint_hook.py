@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine import hooks
 from mmengine.dist import is_main_process
 
+from mmslg.errors import InputError
 from mmslg.registry import HOOKS
 from mmslg.utils.io import atomic_path
 
@@ -26,6 +27,10 @@ class CheckpointHook(hooks.CheckpointHook):
 
     def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
+        if '{}' not in self.filename_tmpl:
+            raise InputError(
+                f'CheckpointHook(filename_tmpl={self.filename_tmpl!r}) wants {{}} for the number'
+            )
         if self.args:
             raise TypeError(f'CheckpointHook got an unexpected keyword argument {next(iter(self.args))!r}')
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _SIGNATURE = re.compile(
     r"got (?:an unexpected keyword argument|multiple values for argument) '(?P<key>[^']*)'|"
-    r'missing \d+ required'
+    r'missing \d+ required|type must be a str or valid type'
 )
 _REGISTRY = re.compile(r'(?P<type>\S+) is not in the (?P<registry>.*?)registry|must contain the key \"type\"')
 
@@ -23,14 +23,20 @@ _REGISTRY = re.compile(r'(?P<type>\S+) is not in the (?P<registry>.*?)registry|m
 def explain_config_errors(cfg: Config) -> Iterator[None]:
     """Turn what a constructor says about the config that it was built from into :class:`InputError`.
 
-    An unknown ``type``, none at all, an argument too many or too few: these are the config's. Everything
-    else passes, since it may be a bug.
+    An unknown ``type``, none at all, an argument too many or too few, a value that a library's constructor
+    refuses: these are the config's. Everything else passes, since it may be a bug.
 
     Raises:
         InputError: The line names the config, the key if it is found there, and the complaint.
     """
     try:
         yield
+    except InputError:
+        raise
+    except (ValueError, AssertionError) as error:
+        if not str(error) or _raised_here(error):
+            raise
+        raise InputError(f'{cfg.filename}: {" ".join(str(error).split())[:300]}') from error
     except (KeyError, TypeError) as error:
         text = str(error.args[0]) if error.args else ''
         found = (_REGISTRY if isinstance(error, KeyError) else _SIGNATURE).search(text)
@@ -45,6 +51,14 @@ def explain_config_errors(cfg: Config) -> Iterator[None]:
             where = find(cfg.to_dict(), lambda key, value: key == name.get('key'))
             complaint = ' '.join(text.split('\n', 1)[0].split())[:300]
         raise InputError(f'{cfg.filename}: {where + ": " if where else ""}{complaint}') from None
+
+
+def _raised_here(error: Exception) -> bool:
+    """Whether this package raised an error, which says InputError where it means the user."""
+    trace = error.__traceback__
+    while trace.tb_next:
+        trace = trace.tb_next
+    return trace.tb_frame.f_globals.get('__name__', '').startswith('mmslg.')
 
 
 def find(node: Any, wanted: Callable[[Any, Any], bool], path: str = '') -> str:

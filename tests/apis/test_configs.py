@@ -148,6 +148,45 @@ def test_a_config_that_fits_together(config):
     assert isinstance(checked(config), Config)
 
 
+@pytest.mark.parametrize(
+    ('option', 'message'),
+    [
+        ('train_dataloader.batch_size=0', r'train_dataloader\.batch_size=0: wanted a whole number from 1'),
+        ('val_dataloader.batch_size=two', r"val_dataloader\.batch_size='two': wanted a whole number from 1"),
+        (
+            'test_dataloader.batch_size=True',
+            r'test_dataloader\.batch_size=True: wanted a whole number from 1',
+        ),
+        ('train_dataloader.batch_size=None', r'train_dataloader\.batch_size=None: wanted a whole number'),
+        (
+            'train_dataloader.num_workers=-1',
+            r'train_dataloader\.num_workers=-1: wanted a whole number from 0',
+        ),
+        ('train_cfg.max_iters=0', r'train_cfg\.max_iters=0: wanted a whole number from 1'),
+        ('train_cfg.max_iters=1.5', r'train_cfg\.max_iters=1\.5: wanted a whole number from 1'),
+        ('train_cfg.val_interval=0', r'train_cfg\.val_interval=0: wanted a whole number from 1'),
+        ('randomness.seed=-1', r'randomness\.seed=-1: wanted a whole number from 0'),
+        ('randomness=1', r'randomness=1: wanted a dict'),
+        ('train_dataloader=3', r'train_dataloader=3: wanted a dict'),
+        ('custom_hooks=3', r'custom_hooks=3: wanted a list'),
+        ('param_scheduler=x', r"param_scheduler='x': wanted a dict or list"),
+        ('load_from=3', r'load_from=3: wanted a str'),
+        ('log_level=LOUD', r"log_level='LOUD': wanted INFO"),
+        ('optim_wrapper.optimizer.lr=fast', r"optim_wrapper\.optimizer\.lr='fast': wanted a number from 0"),
+        ('optim_wrapper.optimizer.lr=nan', r'optim_wrapper\.optimizer\.lr=nan: wanted a number from 0'),
+        ('optim_wrapper.clip_grad.max_nrm=1', r'optim_wrapper\.clip_grad\.max_nrm: wanted max_norm'),
+    ],
+)
+def test_a_value_that_is_none(config, option, message):
+    config.write_text(
+        CONFIG + "optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))\n"
+    )
+    checked(config, 'randomness.seed=None', 'optim_wrapper.clip_grad.max_norm=1', 'log_level=WARNING')
+    with pytest.raises(InputError, match=message) as caught:
+        checked(config, option)
+    assert str(caught.value).startswith(f'{config}: ')
+
+
 def test_no_model(tmp_path):
     file = tmp_path / 'config.py'
     file.write_text('train_cfg = dict()\n')

@@ -25,6 +25,8 @@ from toy import failed, write_toy
         ('default_hooks = dict(checkpoint=dict(intervl=1))', "unexpected keyword argument 'intervl'"),
         ('randomness = dict(sead=1)', 'randomness.sead: '),
         ("visualizer = dict(type='Nobody')", 'visualizer.type: there is no Nobody'),
+        ('optim_wrapper = dict(optimizer=dict(weight_decay=-1))', 'Invalid weight_decay value: -1'),
+        ('val_cfg = None', 'val_dataloader, val_cfg, and val_evaluator should be either all None'),
         ('trian_cfg = dict()', 'there is no setting trian_cfg; did you mean train_cfg?'),
         ('model = None', 'the config has no model'),
         ('x =', 'the config cannot be read: line '),
