@@ -38,10 +38,10 @@ def edit(path, change):
     return plant
 
 
-def cut(path):
+def cut(path, end=b''):
     def plant(root):
         data = (root / path).read_bytes()
-        (root / path).write_bytes(data[: len(data) // 2])
+        (root / path).write_bytes(data[: len(data) // 2] + end)
 
     return plant
 
@@ -105,6 +105,7 @@ LLVIP_DEFECTS = {
     'no image': ('unreadable', lambda root: (root / IR).write_text('<html>404</html>')),
     'empty image': ('unreadable', lambda root: (root / VIS).write_bytes(b'')),
     'truncated jpeg': ('truncated', cut(VIS)),
+    'jpeg cut and closed again': ('unreadable', cut(VIS, b'\xff\xd9')),
     'link to itself': ('unreadable', loop(VIS)),
     'pipe': ('missing-visible', pipe(VIS)),
     'huge header': ('unreadable', lambda root: (root / IR).write_bytes(HUGE_PNG)),

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from mmslg.conversion.yolo import YoloBox, find_names, names_of, parse_yolo, plain, to_pixels
+from mmslg.conversion.pairs.yolo import YoloBox, find_names, names_of, parse_yolo, plain, to_pixels
 from mmslg.errors import InputError
 
 NAMES = ('person', 'car', 'bicycle')

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mmslg.conversion.layout import Box, Labels, Pair
+from mmslg.conversion.pairs.yolo import NamesFile, names_of, parse_yolo, plain, to_pixels
 from mmslg.conversion.voc import parse_voc
-from mmslg.conversion.yolo import NamesFile, names_of, parse_yolo, plain, to_pixels
 from mmslg.errors import InputError
 from mmslg.utils.image_io import probe_image
 

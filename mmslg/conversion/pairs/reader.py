@@ -11,12 +11,12 @@ from mmslg.conversion import quads
 from mmslg.conversion.base import DatasetReader, Size
 from mmslg.conversion.coco import find_coco
 from mmslg.conversion.layout import Box, Labels, Layout, Pair, common_folder, is_image, scan
-from mmslg.conversion.pair_coco import read_coco_pairs
-from mmslg.conversion.pair_forms import LabelForm, VocLabels, YoloLabels
-from mmslg.conversion.pair_labels import choose_labels, label_of, label_places
-from mmslg.conversion.pair_splits import find_splits
-from mmslg.conversion.pairing import Paired, Place, pair_images, place_of
-from mmslg.conversion.yolo import NamesFile, check_names, find_names, is_names_list, plain
+from mmslg.conversion.pairs.coco_files import read_coco_pairs
+from mmslg.conversion.pairs.forms import LabelForm, VocLabels, YoloLabels
+from mmslg.conversion.pairs.labels import choose_labels, label_of, label_places
+from mmslg.conversion.pairs.pairing import Paired, Place, pair_images, place_of
+from mmslg.conversion.pairs.splits import find_splits
+from mmslg.conversion.pairs.yolo import NamesFile, check_names, find_names, is_names_list, plain
 from mmslg.errors import InputError
 
 MAX_OVERSHOOT = 100

@@ -7,9 +7,9 @@ import re
 
 from mmslg.conversion.coco import parse_coco
 from mmslg.conversion.layout import SPLITS, Labels, Layout, Pair
-from mmslg.conversion.pair_forms import CocoLabels
-from mmslg.conversion.pair_splits import PairFinder
-from mmslg.conversion.pairing import INFRARED, MODALITY_WORDS, SPLIT_WORDS, VISIBLE, Paired, Place
+from mmslg.conversion.pairs.forms import CocoLabels
+from mmslg.conversion.pairs.pairing import INFRARED, MODALITY_WORDS, SPLIT_WORDS, VISIBLE, Paired, Place
+from mmslg.conversion.pairs.splits import PairFinder
 from mmslg.errors import InputError
 from mmslg.utils.safe_text import shorten
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmslg.conversion.layout import SPLITS
-from mmslg.conversion.pairing import SPLIT_WORDS, Identity, Paired
+from mmslg.conversion.pairs.pairing import SPLIT_WORDS, Identity, Paired
 from mmslg.errors import InputError
 from mmslg.utils.safe_text import read_text, shorten
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mmslg.conversion.pairing import INFRARED, VISIBLE, Identity, Paired, Place, split_ending
+from mmslg.conversion.pairs.pairing import INFRARED, VISIBLE, Identity, Paired, Place, split_ending
 from mmslg.errors import InputError
 
 OPTION = {VISIBLE: 'rgb', INFRARED: 'ir'}
