@@ -66,6 +66,13 @@ class PairRunner(Runner):
         with explain_config_errors(self.cfg):
             return super().build_param_scheduler(scheduler)
 
+    def call_hook(self, fn_name: str, **kwargs) -> None:
+        """Call the hooks; some build what they need before the run."""
+        if fn_name != 'before_run':
+            return super().call_hook(fn_name, **kwargs)
+        with explain_config_errors(self.cfg):
+            return super().call_hook(fn_name, **kwargs)
+
     def load_checkpoint(
         self,
         filename: str,

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 _SIGNATURE = re.compile(
-    r"got (?:an unexpected keyword argument|multiple values for argument) '(?P<key>[^']*)'|"
+    r'(?:(?P<kind>\w+)\.__init__\(\) )?got (?:an unexpected keyword argument|multiple values for argument) '
+    r"'(?P<key>[^']*)'|"
     r'missing \d+ required|type must be a str or valid type'
 )
 _REGISTRY = re.compile(r'(?P<type>\S+) is not in the (?P<registry>.*?)registry|must contain the key \"type\"')
+
+_READ = r'model\.|custom_hooks\.|\w+_(dataloader|evaluator|cfg|hooks|wrapper)\b'
 
 
 @contextmanager
@@ -44,12 +47,12 @@ def explain_config_errors(cfg: Config) -> Iterator[None]:
             raise
         name = found.groupdict()
         if name.get('type'):
-            where = find(cfg.to_dict(), lambda key, value: key == 'type' and value == name['type'])
+            where = _find(cfg, lambda key, value: value == name['type'])
             registry = name['registry'].replace('::', ' ').strip()
             complaint = f'there is no {name["type"]} among the types of {registry}'
         else:
-            where = find(cfg.to_dict(), lambda key, value: key == name.get('key'))
-            complaint = ' '.join(text.split('\n', 1)[0].split())[:300]
+            where = _find(cfg, lambda key, value: key == name['key'], name['kind']) if name.get('key') else ''
+            complaint = ' '.join(re.split(r'\n| in <', text)[0].split())[:300]
         raise InputError(f'{cfg.filename}: {where + ": " if where else ""}{complaint}') from None
 
 
@@ -61,14 +64,22 @@ def _raised_here(error: Exception) -> bool:
     return trace.tb_frame.f_globals.get('__name__', '').startswith('mmslg.')
 
 
-def find(node: Any, wanted: Callable[[Any, Any], bool], path: str = '') -> str:
-    """Return the dotted path of the first setting that is wanted, in the order of the config, or ``''``."""
-    items = node.items() if isinstance(node, dict) else enumerate(node)
-    for key, value in items:
-        here = f'{path}.{key}' if path else str(key)
-        if wanted(key, value):
-            return here
-        deeper = find(value, wanted, here) if isinstance(value, (dict, list, tuple)) else ''
-        if deeper:
-            return deeper
-    return ''
+def _find(cfg: Config, wanted: Callable[[str, Any], bool], kind: str | None = None) -> str:
+    """Return the dotted name of a setting, ``''`` if none is wanted.
+
+    Args:
+        cfg: The config. Its variables are parts of its settings, and looked at last.
+        wanted: Tells it by its name and value.
+        kind: Class that is built from its neighbours, which are preferred then.
+    """
+
+    def walk(node: Any, path: str) -> Iterator[tuple[bool, bool, str]]:
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            if isinstance(node, dict) and wanted(key, value):
+                other = str(node.get('type', '')).rpartition('.')[2] != kind
+                yield other, not re.match(_READ, path), f'{path}{key}'
+            if isinstance(value, (dict, list, tuple)):
+                yield from walk(value, f'{path}{key}.')
+
+    found = list(walk(cfg.to_dict(), ''))
+    return min(found, key=lambda place: place[:2])[2] if found else ''

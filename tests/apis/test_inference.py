@@ -59,6 +59,7 @@ def test_what_it_refuses(pairs, saved):
         r"leaf\.py: model\.neck\.0\.in_chanels: LanguageGuided.*'in_chanels'", 'model.neck.0.in_chanels=3'
     )
     refused(r"unexpected keyword argument 'dept'", 'model.backbone.trunk.dept=3')
+    refused(r'leaf\.py: model\.backbone\.depth: SLGViT', 'model.backbone.depth=3')  # not trunk.depth
     resave(path, lambda c: c['state_dict'].pop('bbox_head.atss_cls.bias'))
     refused(r'does not fit the config: .* 1 missing \(bbox_head.atss_cls.bias\)')
     resave(path, lambda c: c['state_dict'].update({'bbox_head.atss_cls.bias': torch.full((3,), torch.nan)}))

@@ -26,6 +26,8 @@ from toy import failed, write_toy
         ('randomness = dict(sead=1)', 'randomness.sead: '),
         ("visualizer = dict(type='Nobody')", 'visualizer.type: there is no Nobody'),
         ('optim_wrapper = dict(optimizer=dict(weight_decay=-1))', 'Invalid weight_decay value: -1'),
+        ("custom_hooks = [dict(type='EMAHook', ema_type='NoEMA')]", '0.ema_type: there is no NoEMA'),
+        ("custom_hooks = [dict(type='EMAHook', momentun=1)]", 'custom_hooks.0.momentun: '),
         ('val_cfg = None', 'val_dataloader, val_cfg, and val_evaluator should be either all None'),
         ('trian_cfg = dict()', 'there is no setting trian_cfg; did you mean train_cfg?'),
         ('model = None', 'the config has no model'),
