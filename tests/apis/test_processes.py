@@ -107,10 +107,12 @@ def test_importing_leaves_the_environment_alone(root):
         'import mmslg.apis.inference, mmslg.apis.launch, mmslg.apis.resumption\n'
         "print(*(name for name in ('TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'OMP_WAIT_POLICY', 'LOCAL_RANK')"
         ' if name in os.environ))\n'
+        "import runpy; runpy.run_path('tools/train.py', run_name='imported')\n"
+        "print('tool:', os.environ['OMP_WAIT_POLICY'])\n"
     )
     env = {name: value for name, value in os.environ.items() if name not in ('OMP_WAIT_POLICY', 'LOCAL_RANK')}
     env.pop('TORCH_FORCE_WEIGHTS_ONLY_LOAD', None)
     env['PYTHONPATH'] = str(root)
-    process = subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True)
+    process = subprocess.run([sys.executable, '-c', code], env=env, cwd=root, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
-    assert process.stdout.split() == []
+    assert process.stdout.splitlines()[-2:] == ['', 'tool: PASSIVE']

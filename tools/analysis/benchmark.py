@@ -6,8 +6,11 @@ neither changes the time of trunk, backbone and necks.
 """
 
 import argparse
+import os
 import subprocess
 import sys
+
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle threads do not spin
 
 import torch
 

@@ -1,6 +1,9 @@
 """Draw what a trained detector finds: both modalities with predictions and ground truth."""
 
 import argparse
+import os
+
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle threads do not spin
 
 import numpy as np
 
