@@ -77,6 +77,26 @@ def check_writable(path: str | os.PathLike) -> Path:
     return Path(name)
 
 
+def check_folder(path: str | os.PathLike, option: str = '') -> Path:
+    """Return ``path`` if files can be written into this folder, as far as a look tells; nothing is made.
+
+    Args:
+        path: The folder.
+        option: Name of the option that gave it, for the message about an empty one.
+
+    Raises:
+        InputError: It is empty, a file, below a file, or its name is too long.
+    """
+    name = os.fspath(path)
+    if not name.strip():
+        raise InputError(f'{option} {name!r}: wanted a folder, got an empty name'.strip())
+    if os.path.isfile(name):
+        raise InputError(f'{name}: wanted a folder, this is a file')
+    with explained(name), suppress(FileNotFoundError):
+        os.stat(name)
+    return Path(name)
+
+
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is on the disk, then renamed to ``path``.

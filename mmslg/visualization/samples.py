@@ -18,7 +18,7 @@ from mmengine.structures import InstanceData
 
 from mmslg.errors import InputError
 from mmslg.utils.config_errors import explain_config_errors
-from mmslg.utils.io import check_writable
+from mmslg.utils.io import check_folder, check_writable
 from mmslg.visualization.pair_visualizer import to_boxes
 from mmslg.visualization.pairs import contact_sheet, write_picture
 
@@ -106,11 +106,7 @@ def picture_folder(args: Namespace, name: str) -> Path:
         InputError: One cannot be written.
     """
     out = Path('work_dirs', Path(args.config).stem, name) if args.out is None else args.out
-    if not str(out).strip():
-        raise InputError(f'--out {str(out)!r}: wanted a folder, got an empty name')
-    folder = Path(out)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f'{out}: wanted a folder, this is a file')
+    folder = check_folder(out, '--out')
     check_writable(folder / 'contact_sheet.png')
     if args.json is not None:
         check_writable(args.json)

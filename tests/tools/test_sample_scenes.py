@@ -344,7 +344,7 @@ def test_neither_torch_nor_openmmlab_is_needed():
 @pytest.mark.parametrize(
     ('name', 'message'),
     [
-        ('', 'wanted the name of a folder to make, got an empty one'),
+        ('', 'wanted a folder, got an empty name'),
         ('file', 'file: wanted a folder, this is a file'),
         ('file/out', 'out: a part of the path is a file, and no folder'),
         ('x' * 300, 'the name is too long; choose a shorter one'),

@@ -6,7 +6,15 @@ import sys
 import pytest
 
 from mmslg.errors import InputError
-from mmslg.utils.io import atomic_path, read_bytes, read_json, read_text, refuse_overwriting, write_json
+from mmslg.utils.io import (
+    atomic_path,
+    check_folder,
+    read_bytes,
+    read_json,
+    read_text,
+    refuse_overwriting,
+    write_json,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -176,3 +184,16 @@ def test_an_unknown_failure_of_the_system_is_passed_on(tmp_path):
     with pytest.raises(OSError) as caught, atomic_path(tmp_path / 'out.json'):
         raise OSError(errno.ECONNRESET, 'Connection reset by peer')
     assert caught.value.errno == errno.ECONNRESET
+
+
+def test_a_folder_to_write_to_is_looked_at_first(tmp_path):
+    (tmp_path / 'file').write_text('')
+    for name, message in {
+        ' ': "' ': wanted a folder, got an empty name",
+        tmp_path / 'file': 'file: wanted a folder, this is a file',
+        tmp_path / 'file' / 'x': 'x: a part of the path is a file',
+        'x' * 300: 'the name is too long',
+    }.items():
+        with pytest.raises(InputError, match=message):
+            check_folder(name)
+    assert check_folder(tmp_path / 'new' / 'er') == tmp_path / 'new' / 'er'

@@ -198,7 +198,7 @@ def main() -> None:
     )
     print(format_tables(figures, breakdown))
     print('peak: ' + ('tensors on the GPU' if device == 'cuda' else 'the whole process, libraries included'))
-    if args.json:
+    if args.json is not None:
         data = {
             'config': args.config,
             'size': list(args.size),

@@ -170,7 +170,7 @@ def main() -> None:
             for v in row.values()
         ]
         print(f'{name:{width}}' + ''.join(f'{cell:>20}' for cell in cells))
-    if args.json:
+    if args.json is not None:
         write_json(args.json, dict(seeds=args.seeds, configs=table), indent=2)
         print(f'figures in {args.json}')
 

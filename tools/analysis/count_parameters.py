@@ -71,7 +71,7 @@ def main() -> int:
     print(format_table(rows), flush=True)
     report = check_gradients(model, toy_batch(model, cfg, args.size, batch_size=1))
     print(format_report(report))
-    if args.json:
+    if args.json is not None:
         write_json(
             args.json,
             {

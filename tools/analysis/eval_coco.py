@@ -61,7 +61,7 @@ def main() -> None:
         rows = evaluate_by_condition(truth, detections, classes)
         print(format_coco(rows))
         figures[name] = {condition: row.to_dict() for condition, row in rows.items()}
-    if args.json:
+    if args.json is not None:
         write_json(args.json, figures, indent=2)
         print(f'figures in {args.json}')
 

@@ -18,7 +18,7 @@ from mmslg.captions.report import format_summary, summarise
 from mmslg.captions.schema import read_captions
 from mmslg.errors import InputError
 from mmslg.utils import cli
-from mmslg.utils.io import refuse_overwriting, write_json
+from mmslg.utils.io import check_folder, check_writable, refuse_overwriting, write_json
 from mmslg.visualization.captions import choose_pairs, draw_pair, draw_summary
 from mmslg.visualization.pairs import contact_sheet, write_picture
 
@@ -58,9 +58,9 @@ def main() -> None:
         raise InputError(f'--num {args.num}: wanted 0 or more')
     annotations = args.annotations or []
     refuse_overwriting(args.json, args.captions, failed_path(args.captions), *annotations)
-    out = Path(args.out or Path(args.captions).with_name('captions_report'))
-    if out.exists() and not out.is_dir():
-        raise InputError(f'{out}: wanted a folder, this is a file')
+    out = check_folder(Path(args.captions).with_name('captions_report') if args.out is None else args.out)
+    if args.json is not None:
+        check_writable(args.json)
     records = read_captions(args.captions)
     prefix = {'img': args.visible, 'ir': args.infrared}
     prefix = {key: os.path.abspath(folder) for key, folder in prefix.items() if folder is not None}
@@ -76,7 +76,7 @@ def main() -> None:
         sheet = contact_sheet([draw_pair(pair, records[pair.key]) for pair in chosen])
         write_picture(out / 'contact_sheet.png', sheet)
         written.append('contact_sheet.png')
-    if args.json:
+    if args.json is not None:
         write_json(args.json, {'captions_file': str(args.captions), **summary}, indent=2, ensure_ascii=False)
     print(f'{" and ".join(written)} in {out}')
 

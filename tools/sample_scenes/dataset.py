@@ -22,7 +22,7 @@ import numpy as np
 
 from mmslg.errors import InputError
 from mmslg.utils.image_io import read_visible
-from mmslg.utils.io import explained, read_json, write_json
+from mmslg.utils.io import check_folder, explained, read_json, write_json
 from mmslg.utils.progress import progress_bar
 from mmslg.visualization.boxes import draw_boxes, to_polygons
 from mmslg.visualization.pairs import add_legend, contact_sheet, enlarge, side_by_side, write_picture
@@ -91,9 +91,7 @@ def write_scenes(out: str | os.PathLike, plan: Plan, workers: int = 2) -> bool:
     """
     if workers < 1:
         raise InputError(f'wanted at least 1 worker, got {workers}')
-    if not os.fspath(out).strip():
-        raise InputError('wanted the name of a folder to make, got an empty one')
-    out = Path(out).resolve()
+    out = check_folder(out).resolve()
     with explained(out):
         if is_complete(out, plan):
             return False
@@ -128,12 +126,10 @@ def is_complete(out: Path, plan: Plan) -> bool:
     """Tell whether ``out`` holds the data set of ``plan``; False if there is nothing yet.
 
     Raises:
-        InputError: ``out`` is no folder or holds something else.
+        InputError: ``out`` holds something else.
     """
     if not out.exists():
         return False
-    if not out.is_dir():
-        raise InputError(f'{out}: wanted a folder, this is a file')
     if not any(out.iterdir()):
         return False
     for split in SPLITS:

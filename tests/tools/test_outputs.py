@@ -1,0 +1,111 @@
+"""Where tools cannot write: one line that names the place, and nothing is left there."""
+
+import json
+
+import pytest
+from conversion.folders import llvip
+from evaluation.functional.test_coco_ap import drawn
+from helpers import make_pairs, run_here
+
+from mmslg.captions.schema import CaptionRecord, StructuredCaption, write_captions
+
+
+@pytest.fixture(scope='module')
+def inputs(tmp_path_factory):
+    """A folder with something to read for every tool."""
+    folder = tmp_path_factory.mktemp('inputs')
+    make_pairs(folder / 'pairs')
+    (folder / 'kaist').mkdir()
+    (folder / 'kaist' / 'set06_V000_I00019.txt').write_text(
+        '% bbGt version=3\nperson 100 100 30 60 0 0 0 0 0 0 0\n'
+    )
+    (folder / 'kaist.txt').write_text('1,100,100,30,60,1\n')
+    for name, data in zip(('gt.json', 'dets.json'), drawn()):
+        (folder / name).write_text(json.dumps(data))
+    (folder / 'run/1/vis_data').mkdir(parents=True)
+    (folder / 'run/1/vis_data/scalars.json').write_text('{"loss": 4.0, "iter": 1, "epoch": 1, "step": 1}\n')
+    caption = StructuredCaption('daylight', 'street', 'a car', 'warm')
+    write_captions(folder / 'captions.jsonl', [CaptionRecord('train_001.png', caption, 'mine', '1')])
+    llvip(folder / 'llvip', size=(64, 48))
+    return folder
+
+
+KAIST = ('eval_kaist.py', '--gt', 'kaist', '--dets', 'kaist.txt')
+CONFIG = ('pairs/leaf.py',)
+SMALL = ('--train', '1', '--test', '1', '--size', '160x128', '--workers', '1')
+FILES = {
+    'new_config': ('new_config.py', 'pairs', '--out', '.py'),
+    'subset': ('subset_annotations.py', 'pairs/annotations_test.json', '--first', '1', '--out', '.json'),
+    'kaist_json': (*KAIST, '--json', '.json'),
+    'kaist_plot': (*KAIST, '--plot', '.png'),
+    'coco': ('eval_coco.py', '--gt', 'gt.json', '--dets', 'dets.json', '--json', '.json'),
+    'curves': ('plot_curves.py', 'run', '--out', '.png'),
+    'curves_json': ('plot_curves.py', 'run', '--json', '.json'),
+    'generate': ('captions/generate.py', 'pairs/annotations_test.json', '--out', '.jsonl'),
+    'encode': ('captions/encode.py', 'captions.jsonl', '--encoder', 'hashed', '--out', '.safetensors'),
+    'report_json': ('captions/report.py', 'captions.jsonl', '--json', '.json'),
+    'verify_json': ('verify_data.py', 'llvip', 'llvip', '--workers', '0', '--json', '.json'),
+    'verify_plot': ('verify_data.py', 'llvip', 'llvip', '--workers', '0', '--plot', '.png'),
+    'browse_json': ('browse_pairs.py', *CONFIG, '--num', '1', '--json', '.json'),
+    'sheet': ('make_sample_scenes.py', 'new_scenes', *SMALL, '--sheet', '.png'),
+}
+FOLDERS = {
+    'convert': ('convert.py', 'llvip', 'llvip', '--out', ''),
+    'report': ('captions/report.py', 'captions.jsonl', '--out', ''),
+    'browse': ('browse_pairs.py', *CONFIG, '--num', '1', '--out', ''),
+    'scenes': ('make_sample_scenes.py', *SMALL, ''),
+}
+OTHER = {'new_scenes', 'captions_report', 'work_dirs'}  # what a tool writes besides
+PLACES = {
+    'full': ('full_disk/out', 'the disk is full'),
+    'read_only': ('read_only/out', 'read-only'),
+    'below_a_file': ('file/out', 'a part of the path is a file'),
+    'a_long_name': ('x' * 300, 'the name is too long'),
+    'nothing': ('', ''),
+    'a_folder': ('folder', 'folder'),
+}
+
+
+def check(command, place, tmp_path, inputs, monkeypatch, capfd):
+    name, message = PLACES[place]
+    *command, suffix = command
+    (tmp_path / 'file').write_text('x')
+    (tmp_path / 'folder').mkdir()
+    for item in inputs.iterdir():
+        (tmp_path / item.name).symlink_to(item)
+    out = tmp_path / f'folder{suffix}'
+    if place == 'a_folder':
+        if not out.exists():
+            out.mkdir()
+        name = out.name
+    elif name:
+        name += suffix
+    monkeypatch.chdir(tmp_path)
+
+    def listing():
+        return sorted(str(path) for path in tmp_path.rglob('*') if not OTHER & set(path.parts))
+
+    before = listing()
+    code = run_here(command[0], monkeypatch, *command[1:], name)
+    told = capfd.readouterr().err.splitlines()
+    assert code in (1, 2), told
+    line = told[-1]
+    assert message in line and 'Traceback' not in ''.join(told)
+    assert name[-250:].rstrip('/') in line
+    assert listing() == before
+
+
+@pytest.mark.parametrize('place', PLACES)
+@pytest.mark.parametrize('tool', FILES)
+def test_a_file_that_cannot_be_written(
+    tool, place, tmp_path, inputs, full_disk, read_only, monkeypatch, capfd
+):
+    check(FILES[tool], place, tmp_path, inputs, monkeypatch, capfd)
+
+
+@pytest.mark.parametrize('place', [place for place in PLACES if place != 'a_folder'])
+@pytest.mark.parametrize('tool', FOLDERS)
+def test_a_folder_that_cannot_be_written(
+    tool, place, tmp_path, inputs, full_disk, read_only, monkeypatch, capfd
+):
+    check(FOLDERS[tool], place, tmp_path, inputs, monkeypatch, capfd)
