@@ -356,7 +356,7 @@ def test_bad_input_ends_with_one_line(tool, args, message, monkeypatch, capsys):
         (['--out', 'file'], 'error: file: wanted a folder, this is a file'),
         (
             ['--out', 'file/below'],
-            'file/below/contact_sheet.png: a part of the path is a file, and no folder',
+            'file/below: a part of the path is a file, and no folder',
         ),
         (['--out', 'x' * 256], 'the name is too long; choose a shorter one'),
         (['--out', 'loop'], 'a symbolic link that leads back to itself; remove it'),
