@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,11 +65,9 @@ class Plan:
         """Return what the annotation files say about themselves."""
         return {
             'description': 'Procedurally drawn street scenes: aligned visible and thermal images',
-            'label_modality': 'both',
-            'generator_version': GENERATOR_VERSION,
-            **{name: asdict(self)[name] for name in ('seed', 'train', 'test')},
-            'size': list(self.size),
-        }
+            'label_modality': 'both', 'generator_version': GENERATOR_VERSION, 'seed': self.seed,
+            'train': self.train, 'test': self.test, 'size': list(self.size),
+        }  # fmt: skip
 
 
 def write_scenes(out: str | os.PathLike, plan: Plan, workers: int = 2) -> bool:
@@ -198,26 +196,17 @@ def _draw(folder: Path, plan: Plan, job: tuple[str, int]) -> tuple[dict, list[di
         _, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         (folder / kind / name).write_bytes(data.tobytes())
     image = {
-        'id': number,
-        'file_name': name,
-        'file_name_ir': name,
-        'width': plan.size[0],
-        'height': plan.size[1],
-        'time': scene.time,
-        'condition': scene.condition,
-    }
+        'id': number, 'file_name': name, 'file_name_ir': name, 'width': plan.size[0], 'height': plan.size[1],
+        'time': scene.time, 'condition': scene.condition,
+    }  # fmt: skip
     annotations = [
         {
-            'image_id': number,
-            'category_id': CATEGORIES.index(item.category) + 1,
-            'bbox': list(item.bbox),
-            'area': item.bbox[2] * item.bbox[3],
-            'iscrowd': 0,
-            'visible_in': item.visible_in,
-            'visibility': item.visibility,
+            'image_id': number, 'category_id': CATEGORIES.index(item.category) + 1, 'bbox': list(item.bbox),
+            'area': item.bbox[2] * item.bbox[3], 'iscrowd': 0,
+            'visible_in': item.visible_in, 'visibility': item.visibility,
         }
         for item in scene.objects
-    ]
+    ]  # fmt: skip
     return image, annotations, scene.unseen
 
 

@@ -41,7 +41,7 @@ def visible_image(
     size: tuple[int, int],
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Render the colour image.
+    """Render the colour image, (height, width, 3) uint8, BGR.
 
     Args:
         canvas: The scene.
@@ -51,9 +51,6 @@ def visible_image(
         weather: The conditions.
         size: Width and height of the image.
         rng: For texture and noise.
-
-    Returns:
-        (height, width, 3) uint8, BGR.
     """
     camera, (width, height) = canvas.camera, size
     ratio = canvas.owner.shape[1] / width

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sample_scenes import optics, scenery, street
+from sample_scenes import optics, street
 from sample_scenes.canvas import Camera, Canvas
 from sample_scenes.layout import Actor, Planner
+from sample_scenes.scenery import Scenery
 from sample_scenes.visibility import seen_in, tight_box
 from sample_scenes.weather import CONDITIONS, condition_of, draw_weather
 
@@ -79,12 +80,12 @@ def _compose(rng: np.random.Generator, size: tuple[int, int], condition: str) ->
     canvas, road = Canvas(camera), street.draw_street(rng)
     street.paint_ground(canvas, road, weather, rng)
     street.paint_hills(canvas, weather, rng)
+    scenery = Scenery(canvas, weather, rng)
     for z in (95, 80, 68, 58, 50):
-        x = float(rng.choice([-1, 1]) * rng.uniform(9, 30))
-        scenery.paint_tree(canvas, weather, rng, x, z, rng.uniform(6, 11))
+        scenery.tree(float(rng.choice([-1, 1]) * rng.uniform(9, 30)), z, rng.uniform(6, 11))
     street.paint_houses(canvas, road, weather, rng)
     canvas.freeze()
-    things = scenery.arrange(canvas, road, weather, rng)
+    things = scenery.arrange(road)
     if weather.night and rng.random() < 0.5:  # the camera car's own dipped beam
         road.lamps.append(street.Lamp((0.5, 0.2, 6.0), 0.4, 3.0, (0.9, 1.0, 1.05)))
     planner = Planner(rng, camera, road, weather)
