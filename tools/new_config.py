@@ -90,6 +90,9 @@ def main() -> None:
     args = parse_args()
     if Path(args.out).suffix != '.py':
         raise InputError(f'--out {args.out}: wanted a name that ends in .py')
+    for name in (args.data, args.train, args.test, args.captions):
+        if '{{' in name:
+            raise InputError(f'{name}: MMEngine replaces {{{{ }}}} in a config; wanted a name without them')
     head = head_of(args.base)
     train, test = (
         read_annotations(os.path.join(args.data, name), args.data) for name in (args.train, args.test)
