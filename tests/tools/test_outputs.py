@@ -1,12 +1,19 @@
 """Where tools cannot write: one line that names the place, and nothing is left there."""
 
 import json
+import subprocess
+import sys
 
 import pytest
+import torch
 from conversion.folders import llvip
 from evaluation.functional.test_coco_ap import drawn
-from helpers import make_pairs, run_here
+from helpers import TINY, iterations, make_pairs, run_here
+from mmengine.config import Config
 
+from mmslg.apis.identity import claim, run_identity
+from mmslg.apis.launch import parse_options, read_config
+from mmslg.apis.profiling import build_detector
 from mmslg.captions.schema import CaptionRecord, StructuredCaption, write_captions
 
 
@@ -27,11 +34,20 @@ def inputs(tmp_path_factory):
     caption = StructuredCaption('daylight', 'street', 'a car', 'warm')
     write_captions(folder / 'captions.jsonl', [CaptionRecord('train_001.png', caption, 'mine', '1')])
     llvip(folder / 'llvip', size=(64, 48))
+    leaf = str(folder / 'pairs/leaf.py')
+    model = build_detector(read_config(leaf, parse_options(TINY)))
+    torch.save(dict(meta={}, state_dict=model.state_dict()), folder / 'untrained.pth')
+    run = folder / 'compared/leaf/seed_0'  # as compare_configs.py leaves a finished one
+    claim(run, run_identity(read_config(leaf, parse_options(['randomness.seed=0', *TINY]))))
+    (run / 'figures.json').write_text('{"metrics": {"coco/bbox_mAP": 0.5, "coco/bbox_mAP_50": 0.7}}')
     return folder
 
 
 KAIST = ('eval_kaist.py', '--gt', 'kaist', '--dets', 'kaist.txt')
 CONFIG = ('pairs/leaf.py',)
+SETTINGS = ('--cfg-options', *TINY)
+MODEL = (*CONFIG, 'untrained.pth', *SETTINGS)
+COMPARE = ('compare_configs.py', *CONFIG, '--seeds', '0', *SETTINGS)
 SMALL = ('--train', '1', '--test', '1', '--size', '160x128', '--workers', '1')
 FILES = {
     'new_config': ('new_config.py', 'pairs', '--out', '.py'),
@@ -47,12 +63,27 @@ FILES = {
     'verify_json': ('verify_data.py', 'llvip', 'llvip', '--workers', '0', '--json', '.json'),
     'verify_plot': ('verify_data.py', 'llvip', 'llvip', '--workers', '0', '--plot', '.png'),
     'browse_json': ('browse_pairs.py', *CONFIG, '--num', '1', '--json', '.json'),
+    'draw_json': ('draw_predictions.py', *MODEL, '--num', '1', '--json', '.json'),
+    'effect_json': ('caption_effect.py', *MODEL, '--num', '1', '--json', '.json'),
+    'compare_json': (*COMPARE, '--work-dir', 'compared', '--json', '.json'),
+    'count': ('count_parameters.py', *CONFIG, *SETTINGS, '--size', '64x64', '--json', '.json'),
+    'benchmark': (
+        *('benchmark.py', *CONFIG, *SETTINGS, '--size', '64x64', '--repeats', '1'),
+        *('--variants', 'backbone', '--json', '.json'),
+    ),
+    'test_out': ('test.py', *MODEL, '--work-dir', 'work_dirs', '--out', '.pkl'),
     'sheet': ('make_sample_scenes.py', 'new_scenes', *SMALL, '--sheet', '.png'),
 }
 FOLDERS = {
     'convert': ('convert.py', 'llvip', 'llvip', '--out', ''),
     'report': ('captions/report.py', 'captions.jsonl', '--out', ''),
     'browse': ('browse_pairs.py', *CONFIG, '--num', '1', '--out', ''),
+    'draw': ('draw_predictions.py', *MODEL, '--num', '1', '--out', ''),
+    'effect': ('caption_effect.py', *MODEL, '--num', '1', '--out', ''),
+    'compare': (*COMPARE, '--work-dir', ''),
+    'train': ('train.py', *CONFIG, *SETTINGS, *iterations(1), '--work-dir', ''),
+    'test': ('test.py', *MODEL, '--work-dir', ''),
+    'test_show': ('test.py', *MODEL, '--work-dir', 'work_dirs', '--show-dir', ''),
     'scenes': ('make_sample_scenes.py', *SMALL, ''),
 }
 OTHER = {'new_scenes', 'captions_report', 'work_dirs'}  # what a tool writes besides
