@@ -18,7 +18,7 @@ from mmslg.apis.processes import LAUNCHERS, check_launcher, start_processes
 from mmslg.engine.runner import PairRunner
 from mmslg.errors import InputError
 from mmslg.utils.config_errors import explain_config_errors
-from mmslg.utils.io import check_folder, explain, try_folder
+from mmslg.utils.io import explain, try_folder
 
 __all__ = [
     'add_analysis_arguments',
@@ -99,7 +99,8 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
-    check_folder(cfg.work_dir, '--work-dir')
+    if not cfg.work_dir.strip() or (Path(cfg.work_dir).exists() and not Path(cfg.work_dir).is_dir()):
+        raise InputError(f'--work-dir {cfg.work_dir.strip() or "(empty)"}: wanted a folder')
     fit_to_machine(cfg)
     return cfg
 

@@ -199,13 +199,14 @@ def _limit_reached(file: Path) -> int:
 
 
 def refuse_overwriting(out: str | os.PathLike | None, *inputs: str | os.PathLike | None) -> None:
-    """See that an output is none of the inputs, under whatever name; None stands for no file.
+    """See that an output can be written and is none of the inputs, under whatever name; None is no file.
 
     Raises:
-        InputError: Writing ``out`` would replace an input.
+        InputError: Writing ``out`` would replace an input, or fail: see :func:`check_writable`.
     """
     if out is None:
         return
+    check_writable(out)
     for path in inputs:
         if path is None:
             continue

@@ -125,6 +125,8 @@ def check(command, place, tmp_path, inputs, monkeypatch, capfd):
         name = out.name
     elif name:
         name += suffix
+        if '--show-dir' in command:  # others lie below WORK_DIR/TIME
+            name = str(tmp_path / name)
     monkeypatch.chdir(tmp_path)
     spare_time(monkeypatch)
 
@@ -137,7 +139,7 @@ def check(command, place, tmp_path, inputs, monkeypatch, capfd):
     assert code == 1, told
     line = told[-1]
     assert [text for text in told if 'error' in text.lower() or 'Traceback' in text] == [line]
-    assert line.startswith('error: ') and message in line
+    assert line.startswith('error: ') and message in line and name[-250:].rstrip('/') in line
     assert name[-250:].rstrip('/') in line
     assert listing() == before
 
