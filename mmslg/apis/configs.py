@@ -175,8 +175,8 @@ def _check_datasets(cfg: Config, loaders: dict[str, Any]) -> None:
         named = isinstance(classes, (list, tuple)) and all(isinstance(name, str) for name in classes)
         if not named or len(set(classes)) < len(classes) or 'CLASSES' in meta:
             raise InputError(
-                f"{cfg.filename}: {where}.metainfo={meta!r:.80}: wanted dict(classes=('person', 'car')), each "
-                "class once; one alone has a comma too: ('person',)"
+                f"{cfg.filename}: {where}.metainfo={meta!r:.80}: wanted dict(classes=('person', 'car')), "
+                "each class once; one alone has a comma too: ('person',)"
             )
     for split in ('val', 'test'):
         dataset = (loaders.get(f'{split}_dataloader') or {}).get('dataset')

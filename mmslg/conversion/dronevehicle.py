@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from mmslg.conversion import quads
 from mmslg.conversion.base import LABELS_FLAG, Crop, DatasetReader, Size
 from mmslg.conversion.layout import SPLITS, Box, Labels, Layout, Pair, common_folder, is_image, scan
-from mmslg.conversion.voc import parse_voc
+from mmslg.conversion.voc import boxes_of, parse_voc
 from mmslg.errors import InputError
 
 BORDER = 100
@@ -123,23 +124,16 @@ class DroneVehicleReader(DatasetReader):
     def read_labels(self, root: Path, pair: Pair) -> Labels:
         """Read polygons, upright boxes as quadrangles, and count points; see the base class."""
         voc = parse_voc(root / pair.label)
-        notes: Counter = Counter()
+        labels = boxes_of(voc)
         boxes = []
-        for item in voc.objects:
-            if item.shape == 'polygon':
-                boxes.append(Box(item.name, item.points))
-            elif item.shape == 'bndbox':
-                x1, y1, x2, y2 = item.points
-                boxes.append(Box(item.name, (x1, y1, x2, y1, x2, y2, x1, y2)))
-                notes['upright boxes (bndbox) taken as oriented ones'] += 1
-            else:
-                what = 'a point' if item.shape == 'point' else 'an object'
-                notes[f'dropped: {what} without a box'] += 1
+        for box in labels.boxes:
+            if len(box.points) == 4:
+                box = Box(box.name, quads.corners(box.points))
+                labels.notes['upright boxes (bndbox) taken as oriented ones'] += 1
+            boxes.append(box)
         if voc.filename and posixpath.splitext(voc.filename)[0] != posixpath.basename(pair.key):
-            notes['wrong <filename> in the XML, not used'] += 1
-        if voc.repaired:
-            notes['label files in another encoding than they claim'] += 1
-        return Labels(tuple(boxes), voc.size, notes)
+            labels.notes['wrong <filename> in the XML, not used'] += 1
+        return replace(labels, boxes=tuple(boxes))
 
     def crop_of(self, labels: Labels, image_size: Size | None) -> Crop | None:
         """Return the content of an image of 840x712; see the base class."""

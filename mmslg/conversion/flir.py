@@ -140,8 +140,7 @@ class FlirReader(DatasetReader):
             lists=lists,
         )
         listed = {s for names in stems.values() for s in names}
-        for stem in sorted(set(stems.get('train', ())) & set(stems.get('test', ()))):
-            layout.add_problem('split-overlap', stem)
+        layout.find_overlaps()
         for stem in sorted((set(labels) | set(images)) - listed):
             if labels_only:
                 continue

@@ -15,7 +15,7 @@ from mmslg.utils.safe_text import read_text, shorten
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff')
 MAX_FOLDER_DEPTH = 8
-MAX_LIST_BYTES = 10_000_000
+MAX_LIST_BYTES = 20_000_000
 VISIBLE_FOLDERS = {'vis', 'visible', 'vi', 'visual', 'rgb', 'color', 'colour', 'visible_images', 'rgb_images'}
 INFRARED_FOLDERS = {'ir', 'infrared', 'thermal', 'lwir', 'tir', 'thermal_images', 'thermal_8_bit'}
 SPLITS = ('train', 'val', 'test')
@@ -102,6 +102,12 @@ class Layout:
         """Note that ``item`` has a problem of this kind."""
         self.problems.setdefault(kind, []).append(item)
 
+    def find_overlaps(self) -> None:
+        """Note the pairs that are in several splits."""
+        splits = Counter(key for pairs in self.splits.values() for key in {pair.key for pair in pairs})
+        for key in sorted(key for key, times in splits.items() if times > 1):
+            self.add_problem('split-overlap', key)
+
 
 def scan(root: str | os.PathLike) -> list[str]:
     """List all files below ``root`` as sorted relative paths with ``/``.
@@ -162,6 +168,11 @@ def modality_of(path: str) -> str | None:
         if folder in INFRARED_FOLDERS:
             return 'infrared'
     return None
+
+
+def stem_of(path: str) -> str:
+    """Return the name of a file without folders and ending."""
+    return posixpath.splitext(posixpath.basename(path))[0]
 
 
 def split_of(path: str) -> str | None:

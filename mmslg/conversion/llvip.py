@@ -72,8 +72,7 @@ class LlvipReader(DatasetReader):
         stems = {s for split in images.values() for s in split}
         for stem in sorted(set(labels) - stems):
             layout.add_problem('orphan-label', labels[stem])
-        for stem in sorted(set(images.get('train', {})) & set(images.get('test', {}))):
-            layout.add_problem('split-overlap', stem)
+        layout.find_overlaps()
         return layout
 
     def read_labels(self, root: Path, pair: Pair) -> Labels:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections import Counter
 from pathlib import Path
 
 from mmslg.conversion.base import DatasetReader
@@ -20,6 +19,7 @@ from mmslg.conversion.layout import (
     read_list,
     scan,
     split_of,
+    stem_of,
 )
 from mmslg.conversion.voc import read_voc_boxes
 from mmslg.errors import InputError
@@ -58,9 +58,9 @@ class M3fdReader(DatasetReader):
         for path in filter(is_image, files):
             modality = modality_of(path)
             if modality:
-                images.setdefault(_stem(path), {}).setdefault(modality, path)
+                images.setdefault(stem_of(path), {}).setdefault(modality, path)
         coco = find_coco(root, files)
-        labels = {_stem(p): p for p in reversed(files) if p.lower().endswith('.xml')}
+        labels = {stem_of(p): p for p in reversed(files) if p.lower().endswith('.xml')}
         labels_only = not any(map(is_image, files))
         if not (coco or labels) or not (images or labels_only):
             raise InputError(
@@ -86,10 +86,9 @@ class M3fdReader(DatasetReader):
             labels_only=labels_only,
             lists=sorted({*coco, *lists.values()}),
         )
-        used = Counter(p.key for pairs in splits.values() for p in pairs)
-        for stem in sorted(s for s, times in used.items() if times > 1):
-            layout.add_problem('split-overlap', stem)
-        for stem in sorted(set(images) - set(used)):
+        layout.find_overlaps()
+        used = {p.key for pairs in splits.values() for p in pairs}
+        for stem in sorted(set(images) - used):
             if len(images[stem]) == 1:
                 layout.add_problem('orphan-image', next(iter(images[stem].values())))
         for stem in sorted(set(labels) - set(images)) if images and not coco else ():
@@ -123,7 +122,7 @@ class M3fdReader(DatasetReader):
         for split, path in lists.items():
             splits[split] = []
             for entry in parse_coco(root / path).images:
-                stem = _stem(entry.visible)
+                stem = stem_of(entry.visible)
                 if (path, stem) in self._coco:
                     raise InputError(f'{root / path}: two images are called {stem}')
                 self._coco[path, stem] = entry.labels
@@ -168,7 +167,3 @@ def _official(name: str) -> dict[str, str]:
 def _prefixes(images: dict[str, dict[str, str]]) -> tuple[str, str]:
     chosen = [[found[m] for found in images.values() if m in found] for m in ('visible', 'infrared')]
     return common_folder(chosen[0]), common_folder(chosen[1])
-
-
-def _stem(path: str) -> str:
-    return posixpath.splitext(posixpath.basename(path))[0]

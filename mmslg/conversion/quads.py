@@ -12,6 +12,12 @@ MIN_VISIBLE = 1.0
 """Smallest width, height (pixels) or area (pixels squared) of a box that counts as one."""
 
 
+def corners(box: Sequence[float]) -> tuple[float, ...]:
+    """Return the corners ``x1, y1, ..., x4, y4`` of an upright box ``x1, y1, x2, y2``."""
+    x1, y1, x2, y2 = box
+    return x1, y1, x2, y1, x2, y2, x1, y2
+
+
 def area(quad: np.ndarray) -> float:
     """Return the area of a polygon ``(N, 2)``."""
     x, y = quad[:, 0], quad[:, 1]
@@ -53,10 +59,10 @@ def clip(quad: np.ndarray, size: Sequence[int]) -> np.ndarray | None:
     hull = cv2.convexHull(np.asarray(quad, np.float32))[:, 0]
     if len(hull) < 3:
         return None
-    covered, corners = cv2.intersectConvexConvex(hull, frame)
-    if covered < MIN_VISIBLE or corners is None:
+    covered, polygon = cv2.intersectConvexConvex(hull, frame)
+    if covered < MIN_VISIBLE or polygon is None:
         return None
-    points = cv2.convexHull(corners.astype(np.float32))[:, 0].astype(float)
+    points = cv2.convexHull(polygon.astype(np.float32))[:, 0].astype(float)
     points = np.clip(points, 0, (width, height))
     while len(points) > 4:
         before, after = np.roll(points, 1, 0), np.roll(points, -1, 0)

@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.parsers import expat
@@ -85,16 +85,24 @@ def parse_voc(path: str | os.PathLike) -> VocFile:
 
 def read_voc_boxes(path: Path) -> Labels:
     """Read upright boxes of a VOC file, in raw coordinates: nothing is subtracted."""
-    voc = parse_voc(path)
+    labels = boxes_of(parse_voc(path))
+    boxes = []
+    for box in labels.boxes:
+        if len(box.points) == 8:
+            x, y, w, h = quads.enclosing(np.reshape(box.points, (4, 2)))
+            box = Box(box.name, (x, y, x + w, y + h))
+            labels.notes['polygons taken as their enclosing boxes'] += 1
+        boxes.append(box)
+    return replace(labels, boxes=tuple(boxes))
+
+
+def boxes_of(voc: VocFile) -> Labels:
+    """Return the upright boxes and polygons of a file as they are; objects with neither are counted."""
     notes: Counter = Counter()
     boxes = []
     for item in voc.objects:
-        if item.shape == 'bndbox':
+        if item.shape in ('bndbox', 'polygon'):
             boxes.append(Box(item.name, item.points))
-        elif item.shape == 'polygon':
-            x, y, w, h = quads.enclosing(np.reshape(item.points, (4, 2)))
-            boxes.append(Box(item.name, (x, y, x + w, y + h)))
-            notes['polygons taken as their enclosing boxes'] += 1
         else:
             notes[f'dropped: {"a point" if item.shape == "point" else "an object"} without a box'] += 1
     if voc.repaired:

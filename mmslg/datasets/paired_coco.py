@@ -78,7 +78,7 @@ class PairedCocoDataset(BaseDetDataset):
             )
         if not isinstance(ann_file, str) or not isinstance(data_root, (str, type(None))):
             raise InputError(f'wanted paths as ann_file and data_root, got {ann_file!r} and {data_root!r}')
-        if data_root and not os.path.isdir(data_root):
+        if data_root and not os.path.isabs(ann_file) and not os.path.isdir(data_root):
             raise InputError(f'data_root={data_root!r}: no such folder')
         stores = [caption_store] if isinstance(caption_store, str) else caption_store or []
         if not isinstance(stores, (list, tuple)) or not all(isinstance(store, str) for store in stores):

@@ -1,5 +1,5 @@
 # KAIST: paired training labels (AR-CNN), 2252 improved test labels (Liu et al.), 640x512. Persons are
-# learnt; people, person? and cyclist are left out in training, and ignored in the evaluation.
+# learned; people, person? and cyclist are left out in training, and ignored in the evaluation.
 # `python tools/convert.py kaist data/kaist` writes the annotations.
 _base_ = 'pairs.py'
 

@@ -22,7 +22,7 @@ test_pipeline = dict(
     ground_truth=dict(type='mmdet.LoadAnnotations', with_bbox=True),  # in pixels of the original image
     pack=dict(type='mmslg.PackPairedInputs'),
 )
-# In the place of the steps that load boxes, with box_type='qbox': corners, learnt as centre, size and angle.
+# In the place of the steps that load boxes, with box_type='qbox': corners, learned as centre, size and angle.
 oriented_boxes = [
     dict(type='mmdet.LoadAnnotations', with_bbox=True, box_type='qbox'),
     dict(type='mmrotate.ConvertBoxType', box_type_mapping=dict(gt_bboxes='rbox')),

@@ -8,6 +8,7 @@ import re
 from mmslg.conversion.coco import parse_coco
 from mmslg.conversion.layout import SPLITS, Labels, Layout, Pair
 from mmslg.conversion.pairs.forms import CocoLabels
+from mmslg.conversion.pairs.labels import DRAWN_IN, OPTION, UNTOLD
 from mmslg.conversion.pairs.pairing import INFRARED, MODALITY_WORDS, SPLIT_WORDS, VISIBLE, Paired, Place
 from mmslg.conversion.pairs.splits import PairFinder
 from mmslg.errors import InputError
@@ -66,7 +67,7 @@ def read_coco_pairs(
         other = 'rgb' if modality == 'ir' else 'ir'
         text += f', not {", ".join(aside)} (--labels {other} takes those)'
     if modality == 'unknown':
-        text += '; nothing tells in which images they were drawn (--labels ir or rgb says it)'
+        text += UNTOLD
     texts = [text]
     rest = sum(paired.pair(i, None).key not in listed for i in paired.pairs)
     if rest:
@@ -86,14 +87,15 @@ def _choose(root: object, places: list[Place], wanted: str | None) -> tuple[str,
             raise InputError(
                 f'{root}: {first} and {place.path} are both {split} annotations; leave one in the folder'
             )
-    option = {INFRARED: 'ir', VISIBLE: 'rgb', None: None}
     order = [m for m in (INFRARED, VISIBLE, None) if m in groups]
-    fitting = [m for m in order if wanted is None or option[m] == wanted] or [m for m in order if m is None]
+    fitting = [m for m in order if wanted is None or OPTION.get(m) == wanted] or [
+        m for m in order if m is None
+    ]
     if not fitting:
         raise InputError(
             f'{root}: there are no labels of the {wanted} images, only {", ".join(groups[order[0]].values())}'
         )
     taken = fitting[0]
     aside = [path for m in order if m != taken for path in groups[m].values()]
-    drawn = {'ir': 'ir', 'rgb': 'visible'}.get(option[taken] or wanted, 'unknown')
+    drawn = DRAWN_IN.get(OPTION.get(taken, wanted), 'unknown')
     return drawn, {s: groups[taken][s] for s in SPLITS if s in groups[taken]}, aside

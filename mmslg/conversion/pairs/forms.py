@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from mmslg.conversion.layout import Box, Labels, Pair
+from mmslg.conversion.layout import Labels, Pair
 from mmslg.conversion.pairs.yolo import NamesFile, names_of, parse_yolo, plain, to_pixels
-from mmslg.conversion.voc import parse_voc
+from mmslg.conversion.voc import boxes_of, parse_voc
 from mmslg.errors import InputError
 from mmslg.utils.image_io import probe_image
 
@@ -118,17 +118,7 @@ class VocLabels(LabelForm):
 
     def read(self, root: Path, pair: Pair) -> Labels:
         """Read an XML file, in raw coordinates: nothing is subtracted; see the base class."""
-        voc = parse_voc(root / pair.label)
-        notes: Counter = Counter()
-        boxes = []
-        for item in voc.objects:
-            if item.shape in ('bndbox', 'polygon'):
-                boxes.append(Box(item.name, item.points))
-            else:
-                notes[f'dropped: {"a point" if item.shape == "point" else "an object"} without a box'] += 1
-        if voc.repaired:
-            notes['label files in another encoding than they claim'] += 1
-        return Labels(tuple(boxes), voc.size, notes)
+        return boxes_of(parse_voc(root / pair.label))
 
 
 class CocoLabels(LabelForm):

@@ -9,6 +9,9 @@ from mmslg.conversion.pairs.pairing import INFRARED, VISIBLE, Identity, Paired, 
 from mmslg.errors import InputError
 
 OPTION = {VISIBLE: 'rgb', INFRARED: 'ir'}
+DRAWN_IN = {'rgb': 'visible', 'ir': 'ir'}
+"""``label_modality`` of the annotations by the value of ``--labels``."""
+UNTOLD = '; nothing tells in which images they were drawn (--labels ir or rgb says it)'
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,10 @@ def choose_labels(root: object, places: list[Place], paired: Paired, wanted: str
     if other:
         option = OPTION[VISIBLE if modality == INFRARED else INFRARED]
         text += f', not the {len(other)} in {_folders(other)} (--labels {option} takes those)'
-    drawn = {INFRARED: 'ir', VISIBLE: 'visible'}.get(modality) or {'ir': 'ir', 'rgb': 'visible'}.get(wanted)
-    if drawn is None:
-        text += '; nothing tells in which images they were drawn (--labels ir or rgb says it)'
-    return LabelFiles(found, drawn or 'unknown', sorted(orphans), text)
+    drawn = DRAWN_IN.get(OPTION.get(modality, wanted), 'unknown')
+    if drawn == 'unknown':
+        text += UNTOLD
+    return LabelFiles(found, drawn, sorted(orphans), text)
 
 
 def label_of(identity: Identity, found: dict[Identity, str]) -> str | None:

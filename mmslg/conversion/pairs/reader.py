@@ -104,8 +104,7 @@ class PairsReader(DatasetReader):
         points = box.points
         if self._labels.oriented:
             if len(points) == 4:
-                x1, y1, x2, y2 = points
-                points = (x1, y1, x2, y1, x2, y2, x1, y2)
+                points = quads.corners(points)
                 stats['upright boxes taken as oriented ones'] += 1
             quad = np.reshape(points, (4, 2))
             return quads.annotation(quad, size, self.options.edge, stats, 'image')
@@ -230,10 +229,4 @@ def _finish(layout: Layout, paired: Paired) -> None:
     )
     for path in paired.unused:
         layout.add_problem('orphan-image', path)
-    splits: dict[str, set[str]] = {}
-    for split, members in layout.splits.items():
-        for pair in members:
-            splits.setdefault(pair.key, set()).add(split)
-    for key, names in splits.items():
-        if len(names) > 1:
-            layout.add_problem('split-overlap', key)
+    layout.find_overlaps()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmslg.conversion.layout import SPLITS
+from mmslg.conversion.layout import MAX_LIST_BYTES, SPLITS, stem_of
 from mmslg.conversion.pairs.pairing import SPLIT_WORDS, Identity, Paired
 from mmslg.errors import InputError
 from mmslg.utils.safe_text import read_text, shorten
-
-MAX_LIST_BYTES = 20_000_000
 
 
 @dataclass
@@ -44,7 +41,7 @@ class PairFinder:
         for identity, sides in paired.pairs.items():
             for path in {*(s.path for s in sides if s), identity[1]}:
                 folders = path.split('/')[:-1]
-                self._by_stem.setdefault(_stem(path), []).append((identity, folders[::-1]))
+                self._by_stem.setdefault(stem_of(path), []).append((identity, folders[::-1]))
 
     def find(self, name: str, where: object, split: str | None = None) -> Identity | None:
         """Return the pair, None if there is none.
@@ -62,7 +59,7 @@ class PairFinder:
             return None
         wanted = parts[-2::-1] if len(parts) > 1 else []
         best, found = -1, set()
-        for stem in dict.fromkeys((_stem(parts[-1]), parts[-1])):
+        for stem in dict.fromkeys((stem_of(parts[-1]), parts[-1])):
             for identity, folders in self._by_stem.get(stem, ()):
                 score = next((i for i, (a, b) in enumerate(zip(wanted, folders)) if a != b), None)
                 score = min(len(wanted), len(folders)) if score is None else score
@@ -102,8 +99,8 @@ def find_splits(
     folders = {s: found for s, paths in named.items() if (found := [p for p in paths if not _is_text(p)])}
     by_name: dict[str, list[str]] = {}
     for path in files:
-        if _is_text(path) and _stem(path).lower() in SPLIT_WORDS and _stem(path) not in paired.keys:
-            by_name.setdefault(SPLIT_WORDS[_stem(path).lower()], []).append(path)
+        if _is_text(path) and stem_of(path).lower() in SPLIT_WORDS and stem_of(path) not in paired.keys:
+            by_name.setdefault(SPLIT_WORDS[stem_of(path).lower()], []).append(path)
     by_folder = {s: [i for i in paired.pairs if i[0] == s] for s in SPLITS}
     by_yaml = {s: [i for i in paired.pairs if _below(i, paired, folders.get(s, ()))] for s in SPLITS}
     if 'train' in lists or ('train' in by_name and not any(by_folder.values()) and len(folders) < 2):
@@ -208,7 +205,3 @@ def _below(identity: Identity, paired: Paired, folders: Iterable[str]) -> bool:
 
 def _is_text(path: str) -> bool:
     return path.lower().endswith('.txt')
-
-
-def _stem(path: str) -> str:
-    return posixpath.splitext(posixpath.basename(path))[0]

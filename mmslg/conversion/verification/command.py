@@ -13,6 +13,7 @@ from mmslg.conversion.verification import report
 from mmslg.conversion.verification.checks import run_checks
 from mmslg.conversion.verification.inspect import inspect_layout
 from mmslg.errors import InputError
+from mmslg.utils.io import write_json
 from mmslg.utils.progress import count_to, progress_bar
 
 
@@ -35,7 +36,7 @@ def verify_folder(description: str | None, argv: list[str] | None = None) -> int
     checks = run_checks(reader, layout, reports)
     report.print_table(checks)
     if args.json:
-        report.write_data(args.json, report.as_data(reader, layout, reports, checks))
+        write_json(args.json, report.as_data(reader, layout, reports, checks), indent=1, allow_nan=False)
         print(f'written: {args.json}')
     if args.plot:
         print(f'written: {args.plot}, {report.plot_shifts(args.plot, reader.name, reports)}')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -78,12 +77,6 @@ def as_data(reader: DatasetReader, layout: Layout, reports: list[PairReport], ch
             for c in checks
         ],
     )
-
-
-def write_data(path: Path, data: dict) -> None:
-    """Write JSON data, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(data, indent=1, allow_nan=False) + '\n', encoding='utf-8')
 
 
 def plot_shifts(path: Path, dataset: str, reports: list[PairReport]) -> str:
