@@ -231,3 +231,34 @@ def test_a_task_of_slurm_without_a_gpu(run_train, run_test, toy_config, tmp_path
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize(
+    ('part', 'value', 'message'),
+    [
+        (
+            'optimizer',
+            {},
+            "does not fit the config (KeyError: 'param_groups'); resume with the config of the",
+        ),
+        ('optimizer', [1], 'it holds weights and no state of a training'),
+        ('message_hub', 3, 'it holds weights and no state of a training'),
+        ('param_schedulers', 3, 'the state of its training does not fit the config (TypeError'),
+    ],
+)
+def test_a_state_of_another_training(run_train, toy_config, toy_run, part, value, message):
+    checkpoint = {**read_checkpoint(str(toy_run / 'iter_4.pth')), part: value}
+    torch.save(checkpoint, toy_run / 'odd.pth')
+    more = ['--cfg-options', 'train_cfg.max_iters=6']
+    failed(run_train(toy_config, '--resume', toy_run / 'odd.pth', *more), message)
+
+
+@pytest.mark.parametrize('classes', ['person', 3], ids=str)
+def test_classes_of_a_checkpoint_that_are_no_list(run_train, run_test, toy_config, toy_run, classes):
+    checkpoint = read_checkpoint(str(toy_run / 'iter_4.pth'))
+    checkpoint['meta']['dataset_meta'] = dict(classes=classes)
+    torch.save(checkpoint, toy_run / 'odd.pth')
+    if classes == 'person':
+        failed(run_test(toy_config, toy_run / 'odd.pth'), 'was trained on the classes person; the config has')
+    else:
+        done(run_test(toy_config, toy_run / 'odd.pth'))
