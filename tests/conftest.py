@@ -3,8 +3,9 @@ import subprocess
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, make_pairs
+from helpers import ROOT, make_pairs, run_here
 from helpers import run_tool as run
+from mmengine.config import Config
 
 
 @pytest.fixture(scope='session')
@@ -30,6 +31,19 @@ def _seed():
 @pytest.fixture(scope='session')
 def run_tool():
     """Run a tool of the project as a user would; returns the finished process."""
+    return run
+
+
+@pytest.fixture
+def run_quickly(monkeypatch, capfd):
+    """As run_tool, in this process."""
+
+    def run(tool, *args, env=None):
+        monkeypatch.setattr(Config, 'pretty_text', 'the config')  # formatting it takes longest
+        capfd.readouterr()
+        code = run_here(tool.removeprefix('tools/'), monkeypatch, *args) or 0
+        return subprocess.CompletedProcess(tool, code, *capfd.readouterr())
+
     return run
 
 
