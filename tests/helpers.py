@@ -95,7 +95,7 @@ def _forget_runs():
         from mmengine.registry import DefaultScope
         from mmengine.visualization import Visualizer
 
-        for kind in (MMLogger, MessageHub, DefaultScope, Visualizer):
+        for kind in (MMLogger, MessageHub, DefaultScope, Visualizer, *Visualizer.__subclasses__()):
             kind._instance_dict.clear()
 
 

@@ -19,7 +19,7 @@ from mmslg.annotations import Annotations, check_files, read_annotations
 from mmslg.apis.launch import read_config
 from mmslg.errors import InputError
 from mmslg.utils import cli
-from mmslg.utils.io import atomic_path
+from mmslg.utils.io import atomic_path, refuse_overwriting
 
 BASE = Path(__file__).resolve().parents[1] / 'configs' / 'slgnet_mini.py'
 SMALL, LARGE = ((320, 256), 4), ((512, 384), 2)
@@ -90,6 +90,10 @@ def main() -> None:
     args = parse_args()
     if Path(args.out).suffix != '.py':
         raise InputError(f'--out {args.out}: wanted a name that ends in .py')
+    for name in (args.data, args.train, args.test, args.captions):
+        if '{{' in name:
+            raise InputError(f'{name}: MMEngine replaces {{{{ }}}} in a config; wanted a name without them')
+    refuse_overwriting(args.out, args.base)
     head = head_of(args.base)
     train, test = (
         read_annotations(os.path.join(args.data, name), args.data) for name in (args.train, args.test)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,7 @@ def check_config(cfg: Config) -> None:
         raise InputError(f'{cfg.filename}: the config has no model')
     _check_values(cfg)
     loaders = {name: cfg[name] for name in _LOADERS if cfg.get(name)}
+    _check_datasets(cfg, loaders)
     classes = {name: dataset_classes(loader.get('dataset')) for name, loader in loaders.items()}
     first = next((name for name, found in classes.items() if found), None)
     for name, found in classes.items():
@@ -162,6 +164,37 @@ def check_config(cfg: Config) -> None:
                     f'{cfg.filename}: {where}.{key}={node[key]!r:.80}: wanted width and height in pixels, at '
                     f'least {MIN_SIDE} each, such as (640, 512)'
                 )
+
+
+def _check_datasets(cfg: Config, loaders: dict[str, Any]) -> None:
+    for where, node in _dicts(loaders):
+        if not node.get('metainfo'):
+            continue
+        meta = node['metainfo']
+        classes = meta.get('classes', ()) if isinstance(meta, dict) else None
+        named = isinstance(classes, (list, tuple)) and all(isinstance(name, str) for name in classes)
+        if not named or len(set(classes)) < len(classes) or 'CLASSES' in meta:
+            raise InputError(
+                f"{cfg.filename}: {where}.metainfo={meta!r:.80}: wanted dict(classes=('person', 'car')), "
+                "each class once; one alone has a comma too: ('person',)"
+            )
+    for split in ('val', 'test'):
+        dataset = (loaders.get(f'{split}_dataloader') or {}).get('dataset')
+        read = _ann_path(dataset)
+        for where, node in _dicts(cfg.get(f'{split}_evaluator') or {}, f'{split}_evaluator'):
+            path = node.get('ann_file')
+            if read and isinstance(path, str) and os.path.realpath(path) != os.path.realpath(read):
+                raise InputError(
+                    f'{cfg.filename}: {where}.ann_file={path!r}, and {split}_dataloader reads {read!r}; '
+                    'wanted the same file. Where data_root + ... makes a path, data_root ends in a slash'
+                )
+
+
+def _ann_path(dataset: Any) -> str | None:
+    """Return the annotation file of a dataset without wrappers."""
+    ann_file = dataset.get('ann_file') if isinstance(dataset, dict) else None
+    root = dataset.get('data_root') or '' if ann_file else ''
+    return os.path.join(root, ann_file) if isinstance(ann_file, str) and isinstance(root, str) else None
 
 
 def _check_values(cfg: Config) -> None:
@@ -194,7 +227,8 @@ def dataset_classes(dataset: Any) -> list[str] | None:
         return next(filter(None, map(dataset_classes, dataset)), None)
     if not isinstance(dataset, dict):
         return None
-    classes = (dataset.get('metainfo') or {}).get('classes')
+    meta = dataset.get('metainfo')
+    classes = meta.get('classes') if isinstance(meta, dict) else None
     if isinstance(classes, (list, tuple)):
         return [str(name) for name in classes]
     return dataset_classes(dataset.get('dataset') or dataset.get('datasets'))

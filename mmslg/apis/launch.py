@@ -18,7 +18,7 @@ from mmslg.apis.processes import LAUNCHERS, check_launcher, start_processes
 from mmslg.engine.runner import PairRunner
 from mmslg.errors import InputError
 from mmslg.utils.config_errors import explain_config_errors
-from mmslg.utils.io import explain
+from mmslg.utils.io import explain, try_folder
 
 __all__ = [
     'add_analysis_arguments',
@@ -99,8 +99,8 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
-    if not cfg.work_dir or (Path(cfg.work_dir).exists() and not Path(cfg.work_dir).is_dir()):
-        raise InputError(f'--work-dir {cfg.work_dir or "(empty)"}: wanted a folder')
+    if not cfg.work_dir.strip() or (Path(cfg.work_dir).exists() and not Path(cfg.work_dir).is_dir()):
+        raise InputError(f'--work-dir {cfg.work_dir.strip() or "(empty)"}: wanted a folder')
     fit_to_machine(cfg)
     return cfg
 
@@ -131,11 +131,13 @@ def missing_cuda_ops() -> str:
 
 @contextmanager
 def writing_to(folder: str) -> Iterator[None]:
-    """Name the folder of a run where the system does not say which file it could not write.
+    """Try the folder of a run before anything is written, and name it where the system names no file.
 
     Raises:
         InputError: The disk is full, or the like.
     """
+    if os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0':
+        try_folder(folder)
     try:
         yield
     except OSError as error:

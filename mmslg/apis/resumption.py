@@ -98,7 +98,8 @@ def progress(cfg: Config, path: str, checkpoint: dict) -> tuple[int, int, str]:
     """
     meta = checkpoint.get('meta')
     known = isinstance(meta, dict) and all(isinstance(meta.get(key), int) for key in ('iter', 'epoch'))
-    if not known or not {'optimizer', 'message_hub'} <= set(checkpoint):
+    state = [checkpoint.get(key) for key in ('optimizer', 'message_hub')]
+    if not known or not all(isinstance(part, dict) for part in state):
         raise InputError(
             f'{path}: it holds weights and no state of a training; start from them with '
             '--cfg-options load_from=CHECKPOINT in the place of --resume'

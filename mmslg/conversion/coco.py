@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from mmslg.annotations import INFRARED_FIELDS
 from mmslg.conversion.layout import Box, Labels, is_image, modality_of
 from mmslg.errors import InputError
 from mmslg.utils.safe_text import check_number, read_text, safe_name, shorten
 
 MAX_BYTES = 200_000_000
-INFRARED_FIELDS = ('file_name_lwir', 'file_name_ir')
 _OWN = '"mmslg.conversion'
 
 

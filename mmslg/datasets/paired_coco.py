@@ -76,10 +76,18 @@ class PairedCocoDataset(BaseDetDataset):
                 f'caption_variant={caption_variant!r} wants a caption_store, and to be one of '
                 f'{", ".join(VARIANTS)}'
             )
-        stores = [caption_store] if isinstance(caption_store, str) else list(caption_store or ())
+        if not isinstance(ann_file, str) or not isinstance(data_root, (str, type(None))):
+            raise InputError(f'wanted paths as ann_file and data_root, got {ann_file!r} and {data_root!r}')
+        if data_root and not os.path.isabs(ann_file) and not os.path.isdir(data_root):
+            raise InputError(f'data_root={data_root!r}: no such folder')
+        stores = [caption_store] if isinstance(caption_store, str) else caption_store or []
+        if not isinstance(stores, (list, tuple)) or not all(isinstance(store, str) for store in stores):
+            raise InputError(f'caption_store={caption_store!r}: wanted a file, or a list of files')
+        if not isinstance(caption_seed, int) or caption_seed < 0:
+            raise InputError(f'caption_seed={caption_seed!r}: wanted a whole number from 0')
         self._captions = None
         if stores:
-            stores = [os.path.join(data_root, store) for store in stores]
+            stores = [os.path.join(data_root or '', store) for store in stores]
             self._captions = CaptionLookup(stores, caption_variant, caption_seed)
         super().__init__(
             ann_file=ann_file, data_root=data_root, data_prefix={}, pipeline=list_steps(pipeline), **kwargs
@@ -157,9 +165,9 @@ class PairedCocoDataset(BaseDetDataset):
     def filter_data(self) -> list[dict]:
         """Leave out of training what ``filter_cfg`` names, and say how many pairs these are."""
         wanted = self.filter_cfg or {}
-        unknown = sorted(set(wanted) - {'filter_empty_gt', 'min_size'})
-        if unknown or not isinstance(wanted.get('min_size', 0), int):
-            raise InputError(f'filter_cfg knows filter_empty_gt and min_size (pixels), got {dict(wanted)}')
+        known = isinstance(wanted, Mapping) and set(wanted) <= {'filter_empty_gt', 'min_size'}
+        if not known or not isinstance(wanted.get('min_size', 0), int):
+            raise InputError(f'filter_cfg knows filter_empty_gt and min_size (pixels), got {wanted!r:.80}')
         if self.test_mode or not wanted:
             return self.data_list
         kept = [

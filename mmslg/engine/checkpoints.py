@@ -58,7 +58,8 @@ def checkpoint_classes(checkpoint: dict) -> list[str] | None:
     meta = checkpoint.get('meta')
     data = meta.get('dataset_meta') if isinstance(meta, dict) else None
     classes = data.get('classes') if isinstance(data, dict) else None
-    return None if classes is None else [str(name) for name in classes]
+    classes = [classes] if isinstance(classes, str) else classes
+    return [str(name) for name in classes] if isinstance(classes, (list, tuple)) else None
 
 
 def compare_classes(path: str, checkpoint: dict, classes: Sequence[str] | None) -> str:

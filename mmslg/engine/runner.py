@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 
 from mmslg.engine.checkpoints import read_checkpoint
+from mmslg.errors import InputError
 from mmslg.utils.config_errors import explain_config_errors
 from mmslg.utils.io import atomic_path
 
@@ -88,6 +89,21 @@ class PairRunner(Runner):
         self._has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')
         return checkpoint
+
+    def resume(self, filename: str, *args, **kwargs) -> None:
+        """Go on where a checkpoint stopped.
+
+        Raises:
+            InputError: What it says of optimizer, schedulers or log is not that of this config.
+        """
+        try:
+            super().resume(filename, *args, **kwargs)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f'{filename}: the state of its training does not fit the config '
+                f'({type(error).__name__}: {" ".join(str(error).split())[:200]}); resume with the config of '
+                'the run, or start from its weights with --cfg-options load_from=CHECKPOINT'
+            ) from error
 
     @master_only
     def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:

@@ -97,6 +97,22 @@ def check_folder(path: str | os.PathLike, option: str = '') -> Path:
     return Path(name)
 
 
+def try_folder(path: str | os.PathLike) -> None:
+    """See that a folder takes files, by a block that is written there and removed; nothing is left.
+
+    Raises:
+        InputError: The folder cannot be made or written to, or the disk is full.
+    """
+    made = _make_folder(Path(path))
+    try:
+        with explained(path), tempfile.TemporaryFile(dir=path) as file:
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        _remove_folders(made)
+
+
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is on the disk, then renamed to ``path``.
@@ -125,9 +141,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     finally:
         if temporary:
             temporary.unlink(missing_ok=True)
-        for folder in made:
-            with suppress(OSError):  # somebody else has put something into it
-                folder.rmdir()
+        _remove_folders(made)
 
 
 def _make_folder(folder: Path) -> list[Path]:
@@ -136,6 +150,12 @@ def _make_folder(folder: Path) -> list[Path]:
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return missing
+
+
+def _remove_folders(folders: list[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):  # somebody else has put something into it
+            folder.rmdir()
 
 
 def _finish(temporary: Path) -> None:
@@ -179,13 +199,14 @@ def _limit_reached(file: Path) -> int:
 
 
 def refuse_overwriting(out: str | os.PathLike | None, *inputs: str | os.PathLike | None) -> None:
-    """See that an output is none of the inputs, under whatever name; None stands for no file.
+    """See that an output can be written and is none of the inputs, under whatever name; None is no file.
 
     Raises:
-        InputError: Writing ``out`` would replace an input.
+        InputError: Writing ``out`` would replace an input, or fail: see :func:`check_writable`.
     """
     if out is None:
         return
+    check_writable(out)
     for path in inputs:
         if path is None:
             continue

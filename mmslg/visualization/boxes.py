@@ -112,7 +112,7 @@ def text_width(text: str, size: float) -> int:
     return cv2.getTextSize(text, _FONT, size, 1)[0][0]
 
 
-def shorten(text: str, width: int, size: float) -> str:
+def fit_text(text: str, width: int, size: float) -> str:
     """Cut a line that is wider than ``width`` pixels, and show that by dots."""
     # The font knows ASCII alone.
     text = text.encode('ascii', 'replace').decode()

@@ -20,7 +20,7 @@ from mmslg.visualization.boxes import (
     WHITE,
     Boxes,
     draw_boxes,
-    shorten,
+    fit_text,
     text_width,
     write_text,
 )
@@ -95,7 +95,7 @@ def side_by_side(visible: np.ndarray, infrared: np.ndarray, title: str = '') -> 
     left, top = PAIR_ORIGIN
     page = np.full((top + height + _GAP, 2 * left + 2 * width + _GAP, 3), WHITE, np.uint8)
     second = left + width + _GAP
-    write_text(page, shorten(title, page.shape[1] - 2 * left, 0.52), (left, 20), INK, 0.52)
+    write_text(page, fit_text(title, page.shape[1] - 2 * left, 0.52), (left, 20), INK, 0.52)
     for x, picture, name in ((left, visible, 'visible'), (second, infrared, 'infrared')):
         page[top : top + height, x : x + width] = picture
         write_text(page, name, (x, 42), MUTED, 0.48)
@@ -106,7 +106,7 @@ def add_lines(page: np.ndarray, lines: Sequence[str]) -> np.ndarray:
     """Add lines of text below a page."""
     foot = np.full((20 * len(lines) + (_GAP if lines else 0), page.shape[1], 3), WHITE, np.uint8)
     for i, line in enumerate(lines):
-        write_text(foot, shorten(line, page.shape[1] - 2 * _GAP, 0.46), (_GAP, 20 * i + 14), INK, 0.46)
+        write_text(foot, fit_text(line, page.shape[1] - 2 * _GAP, 0.46), (_GAP, 20 * i + 14), INK, 0.46)
     return np.vstack([page, foot])
 
 

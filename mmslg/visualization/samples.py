@@ -18,7 +18,7 @@ from mmengine.structures import InstanceData
 
 from mmslg.errors import InputError
 from mmslg.utils.config_errors import explain_config_errors
-from mmslg.utils.io import check_folder, check_writable
+from mmslg.utils.io import check_folder, check_writable, refuse_overwriting
 from mmslg.visualization.pair_visualizer import to_boxes
 from mmslg.visualization.pairs import contact_sheet, write_picture
 
@@ -99,17 +99,16 @@ def picture_folder(args: Namespace, name: str) -> Path:
     """Return the folder for a tool's pictures, if it and ``--json`` can be written as far as a look tells.
 
     Args:
-        args: Command line with ``config``, ``out`` and ``json``.
+        args: Command line with ``config``, ``out``, ``json`` and, maybe, ``checkpoint``.
         name: Folder below ``work_dirs/CONFIG`` where the user named none.
 
     Raises:
-        InputError: One cannot be written.
+        InputError: One cannot be written, or ``--json`` is an input.
     """
     out = Path('work_dirs', Path(args.config).stem, name) if args.out is None else args.out
     folder = check_folder(out, '--out')
     check_writable(folder / 'contact_sheet.png')
-    if args.json is not None:
-        check_writable(args.json)
+    refuse_overwriting(args.json, args.config, getattr(args, 'checkpoint', None))
     return folder
 
 

@@ -230,3 +230,22 @@ def test_a_scale_that_is_none(config, scale):
 @pytest.mark.parametrize('scale', ['(32,32)', '640', '[(640,512),(800,640)]'])
 def test_a_scale(config, scale):
     checked(config, f'train_dataloader.dataset.pipeline.resize.scale={scale}')
+
+
+@pytest.mark.parametrize(
+    'metainfo', ["dict(classes='person')", 'dict(classes={1, 2})', "('a', 'b')", "dict(classes=('a', 'a'))"]
+)
+def test_classes_that_are_none(config, metainfo):
+    config.write_text(CONFIG.replace("dict(classes=('person', 'car'))", metainfo))
+    with pytest.raises(InputError, match=r"config\.py: train_dataloader\.dataset\.metainfo=.*\('person',\)"):
+        checked(config)
+
+
+def test_an_evaluator_of_other_annotations_than_the_data(config):
+    """As where data_root lacks its slash; numbers of images may agree by chance."""
+    data = "val_dataloader = dict(dataset=dict(type='Data', data_root='there', ann_file='a.json'))\n"
+    config.write_text(CONFIG + data + "val_evaluator = dict(type='Metric', ann_file='there/a.json')\n")
+    checked(config)
+    config.write_text(CONFIG + data + "val_evaluator = [dict(type='Metric', ann_file='therea.json')]\n")
+    with pytest.raises(InputError, match=r"val_evaluator\.0\.ann_file='therea\.json'.*ends in a slash"):
+        checked(config)

@@ -304,3 +304,21 @@ def test_corners_without_area_are_left_out(folder, logged):
         change(folder, annotations=lambda boxes, c=corners: [{**boxes[0], 'segmentation': c}, *boxes[1:]])
         assert build(folder, box_type='qbox').get_data_info(0)['instances'] == []
     assert '1 boxes whose corners enclose less than a pixel, left out' in '\n'.join(logged)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(ann_file=['a.json', 'b.json']), 'wanted paths as ann_file and data_root, got '),
+        (dict(caption_store=3), 'caption_store=3: wanted a file, or a list of files'),
+        (dict(caption_store='x', caption_seed='y'), "caption_seed='y': wanted a whole number from 0"),
+        (dict(filter_cfg=[1]), r'filter_cfg knows filter_empty_gt and min_size .* got \[1\]'),
+    ],
+)
+def test_settings_of_another_kind(folder, options, message):
+    refused(folder, message, **options)
+
+
+def test_a_root_that_is_no_folder(tmp_path):
+    """It is said before its caption store is missed."""
+    refused(tmp_path / 'nowhere', 'nowhere.: no such folder', caption_store='captions.safetensors')

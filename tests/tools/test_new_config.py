@@ -99,3 +99,11 @@ def test_a_subset_is_not_written_over_its_source(folder, monkeypatch, capsys):
     for out in (source, link):
         assert run_here('subset_annotations.py', monkeypatch, source, '--first', 2, '--out', out) == 1
     assert source.read_bytes() == before
+
+
+def test_a_folder_that_mmengine_would_read_otherwise(tmp_path, monkeypatch, capsys):
+    for split in ('train', 'test'):
+        write_pairs(tmp_path / '{{ fileDirname }}', 2, split=split)
+    out = tmp_path / 'x.py'
+    assert run_here('new_config.py', monkeypatch, tmp_path / '{{ fileDirname }}', '--out', out) == 1
+    assert 'wanted a name without them' in capsys.readouterr().err and not out.exists()

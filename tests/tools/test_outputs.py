@@ -1,12 +1,20 @@
 """Where tools cannot write: one line that names the place, and nothing is left there."""
 
 import json
+import os
+import shutil
+import subprocess
 
 import pytest
+import torch
 from conversion.folders import llvip
 from evaluation.functional.test_coco_ap import drawn
-from helpers import make_pairs, run_here
+from helpers import TINY, iterations, make_pairs, run_here
+from mmengine.config import Config
 
+from mmslg.apis.identity import claim, run_identity
+from mmslg.apis.launch import parse_options, read_config
+from mmslg.apis.profiling import build_detector
 from mmslg.captions.schema import CaptionRecord, StructuredCaption, write_captions
 
 
@@ -27,11 +35,20 @@ def inputs(tmp_path_factory):
     caption = StructuredCaption('daylight', 'street', 'a car', 'warm')
     write_captions(folder / 'captions.jsonl', [CaptionRecord('train_001.png', caption, 'mine', '1')])
     llvip(folder / 'llvip', size=(64, 48))
+    leaf = str(folder / 'pairs/leaf.py')
+    model = build_detector(read_config(leaf, parse_options(TINY)))
+    torch.save(dict(meta={}, state_dict=model.state_dict()), folder / 'untrained.pth')
+    run = folder / 'compared/leaf/seed_0'  # as compare_configs.py leaves a finished one
+    claim(run, run_identity(read_config(leaf, parse_options(['randomness.seed=0', *TINY]))))
+    (run / 'figures.json').write_text('{"metrics": {"coco/bbox_mAP": 0.5, "coco/bbox_mAP_50": 0.7}}')
     return folder
 
 
 KAIST = ('eval_kaist.py', '--gt', 'kaist', '--dets', 'kaist.txt')
 CONFIG = ('pairs/leaf.py',)
+SETTINGS = ('--cfg-options', *TINY)
+MODEL = (*CONFIG, 'untrained.pth', *SETTINGS)
+COMPARE = ('compare_configs.py', *CONFIG, '--seeds', '0', *SETTINGS)
 SMALL = ('--train', '1', '--test', '1', '--size', '160x128', '--workers', '1')
 FILES = {
     'new_config': ('new_config.py', 'pairs', '--out', '.py'),
@@ -47,12 +64,27 @@ FILES = {
     'verify_json': ('verify_data.py', 'llvip', 'llvip', '--workers', '0', '--json', '.json'),
     'verify_plot': ('verify_data.py', 'llvip', 'llvip', '--workers', '0', '--plot', '.png'),
     'browse_json': ('browse_pairs.py', *CONFIG, '--num', '1', '--json', '.json'),
+    'draw_json': ('draw_predictions.py', *MODEL, '--num', '1', '--json', '.json'),
+    'effect_json': ('caption_effect.py', *MODEL, '--num', '1', '--json', '.json'),
+    'compare_json': (*COMPARE, '--work-dir', 'compared', '--json', '.json'),
+    'count': ('count_parameters.py', *CONFIG, *SETTINGS, '--size', '64x64', '--json', '.json'),
+    'benchmark': (
+        *('benchmark.py', *CONFIG, *SETTINGS, '--size', '64x64', '--repeats', '1'),
+        *('--variants', 'backbone', '--json', '.json'),
+    ),
+    'test_out': ('test.py', *MODEL, '--work-dir', 'work_dirs', '--out', '.pkl'),
     'sheet': ('make_sample_scenes.py', 'new_scenes', *SMALL, '--sheet', '.png'),
 }
 FOLDERS = {
     'convert': ('convert.py', 'llvip', 'llvip', '--out', ''),
     'report': ('captions/report.py', 'captions.jsonl', '--out', ''),
     'browse': ('browse_pairs.py', *CONFIG, '--num', '1', '--out', ''),
+    'draw': ('draw_predictions.py', *MODEL, '--num', '1', '--out', ''),
+    'effect': ('caption_effect.py', *MODEL, '--num', '1', '--out', ''),
+    'compare': (*COMPARE, '--work-dir', ''),
+    'train': ('train.py', *CONFIG, *SETTINGS, *iterations(1), '--work-dir', ''),
+    'test': ('test.py', *MODEL, '--work-dir', ''),
+    'test_show': ('test.py', *MODEL, '--work-dir', 'work_dirs', '--show-dir', ''),
     'scenes': ('make_sample_scenes.py', *SMALL, ''),
 }
 OTHER = {'new_scenes', 'captions_report', 'work_dirs'}  # what a tool writes besides
@@ -64,6 +96,19 @@ PLACES = {
     'nothing': ('', ''),
     'a_folder': ('folder', 'folder'),
 }
+
+
+def spare_time(monkeypatch):
+    """Leave out what takes longest: printing the config, processes in which memory is measured."""
+    monkeypatch.setattr(Config, 'pretty_text', 'the config')
+    start = subprocess.run
+
+    def run(command, *args, **options):
+        if '--alone' in command:
+            return subprocess.CompletedProcess(command, 0, '1 1', '')
+        return start(command, *args, **options)
+
+    monkeypatch.setattr(subprocess, 'run', run)
 
 
 def check(command, place, tmp_path, inputs, monkeypatch, capfd):
@@ -80,7 +125,10 @@ def check(command, place, tmp_path, inputs, monkeypatch, capfd):
         name = out.name
     elif name:
         name += suffix
+        if '--show-dir' in command:  # others lie below WORK_DIR/TIME
+            name = str(tmp_path / name)
     monkeypatch.chdir(tmp_path)
+    spare_time(monkeypatch)
 
     def listing():
         return sorted(str(path) for path in tmp_path.rglob('*') if not OTHER & set(path.parts))
@@ -88,9 +136,10 @@ def check(command, place, tmp_path, inputs, monkeypatch, capfd):
     before = listing()
     code = run_here(command[0], monkeypatch, *command[1:], name)
     told = capfd.readouterr().err.splitlines()
-    assert code in (1, 2), told
+    assert code == 1, told
     line = told[-1]
-    assert message in line and 'Traceback' not in ''.join(told)
+    assert [text for text in told if 'error' in text.lower() or 'Traceback' in text] == [line]
+    assert line.startswith('error: ') and message in line and name[-250:].rstrip('/') in line
     assert name[-250:].rstrip('/') in line
     assert listing() == before
 
@@ -109,3 +158,47 @@ def test_a_folder_that_cannot_be_written(
     tool, place, tmp_path, inputs, full_disk, read_only, monkeypatch, capfd
 ):
     check(FOLDERS[tool], place, tmp_path, inputs, monkeypatch, capfd)
+
+
+INPUTS = {  # a tool that would write over what it reads: the command, the input
+    'subset': (FILES['subset'], 'pairs/annotations_test.json'),
+    'generate': (FILES['generate'], 'pairs/annotations_test.json'),
+    'encode': (FILES['encode'], 'captions.jsonl'),
+    'report': (FILES['report_json'], 'captions.jsonl'),
+    'coco_truth': (FILES['coco'], 'gt.json'),
+    'coco_found': (FILES['coco'], 'dets.json'),
+    'kaist_truth': (FILES['kaist_json'], 'kaist/set06_V000_I00019.txt'),
+    'kaist_found': (FILES['kaist_json'], 'kaist.txt'),
+    'verify': (FILES['verify_json'], 'llvip/Annotations/190001.xml'),
+    'new_config': (FILES['new_config'], 'pairs/leaf.py'),
+    'draw': (FILES['draw_json'], 'untrained.pth'),
+    'draw_config': (FILES['draw_json'], 'pairs/leaf.py'),
+    'effect': (FILES['effect_json'], 'untrained.pth'),
+    'browse': (FILES['browse_json'], 'pairs/leaf.py'),
+    'count': (FILES['count'], 'pairs/leaf.py'),
+    'benchmark': (FILES['benchmark'], 'pairs/leaf.py'),
+    'compare': (FILES['compare_json'], 'pairs/leaf.py'),
+    'curves': (FILES['curves_json'], 'run/1/vis_data/scalars.json'),
+}
+
+
+@pytest.mark.parametrize('linked', [False, True], ids=['itself', 'a_link'])
+@pytest.mark.parametrize('tool', INPUTS)
+def test_an_input_is_not_written_over(tool, linked, tmp_path, inputs, monkeypatch, capfd):
+    command, name = INPUTS[tool]
+    for item in inputs.iterdir():
+        (shutil.copytree if item.is_dir() else shutil.copy)(item, tmp_path / item.name)
+    before = (tmp_path / name).read_bytes()
+    monkeypatch.chdir(tmp_path)
+    spare_time(monkeypatch)
+    more = ['--base', 'pairs/leaf.py'] if tool == 'new_config' else []
+    out = name
+    if linked:
+        out = f'link{os.path.splitext(name)[1]}'
+        os.symlink(name, out)
+    code = run_here(command[0], monkeypatch, *command[1:-1], out, *more)
+    told = capfd.readouterr().err.splitlines()
+    assert code == 1, told
+    assert told[-1].startswith('error: ') and out in told[-1]
+    assert (tmp_path / name).read_bytes() == before
+    assert not linked or os.path.islink(out)

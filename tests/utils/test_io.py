@@ -13,6 +13,7 @@ from mmslg.utils.io import (
     read_json,
     read_text,
     refuse_overwriting,
+    try_folder,
     write_json,
 )
 
@@ -95,6 +96,16 @@ def test_a_library_that_hides_the_full_disk_is_seen_through(full_disk):
     ):
         save(temporary)
     assert [p.name for p in full_disk.iterdir()] == ['filler']
+
+
+def test_a_folder_is_tried_before_work_and_nothing_is_left(full_disk, tmp_path):
+    with pytest.raises(InputError, match=r'full_disk/a/b: the disk is full; make room or write elsewhere'):
+        try_folder(full_disk / 'a' / 'b')
+    assert [p.name for p in full_disk.iterdir()] == ['filler']
+    (tmp_path / 'there').mkdir()
+    for name in ('new/below', 'there'):
+        try_folder(tmp_path / name)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['full_disk', 'there']
 
 
 def test_a_read_only_folder_is_one_line(read_only):

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from mmslg.visualization.boxes import draw_boxes, shorten, to_polygons
+from mmslg.visualization.boxes import draw_boxes, fit_text, to_polygons
 from mmslg.visualization.pairs import (
     PAIR_ORIGIN,
     add_legend,
@@ -107,10 +107,10 @@ def test_legend_wraps_and_lines_are_added_below():
 
 
 def test_long_text_is_cut_and_foreign_letters_replaced():
-    assert shorten('day', 500, 0.5) == 'day'
-    cut = shorten('a very long file name ' * 9, 120, 0.5)
+    assert fit_text('day', 500, 0.5) == 'day'
+    cut = fit_text('a very long file name ' * 9, 120, 0.5)
     assert cut.endswith('...') and len(cut) < 30
-    assert shorten('straße', 500, 0.5) == 'stra?e'
+    assert fit_text('straße', 500, 0.5) == 'stra?e'
 
 
 def test_contact_sheet_is_a_grid():

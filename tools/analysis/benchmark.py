@@ -33,7 +33,7 @@ from mmslg.apis.timing import (
 )
 from mmslg.errors import InputError
 from mmslg.utils.cli import parse_size, run
-from mmslg.utils.io import write_json
+from mmslg.utils.io import refuse_overwriting, write_json
 from mmslg.utils.progress import progress_bar
 
 
@@ -180,6 +180,7 @@ def main() -> None:
     if args.alone:
         run_alone(args, device)
         return
+    refuse_overwriting(args.json, args.config)
     cfg = read_config(args.config, args.cfg_options)
     check_size(cfg, args.size)
     names = [name for name in VARIANTS if name == 'trunk' or name in args.variants]

@@ -22,7 +22,7 @@ from mmslg.apis.launch import parse_options, read_config
 from mmslg.apis.resumption import is_finished
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
-from mmslg.utils.io import read_json, write_json
+from mmslg.utils.io import check_folder, read_json, refuse_overwriting, write_json
 from mmslg.utils.progress import progress_bar
 
 TRAIN = Path(__file__).resolve().parents[1] / 'train.py'
@@ -139,6 +139,8 @@ def summarise(values: list[float]) -> dict[str, object]:
 def main() -> None:
     """Train, compare, report."""
     args = parse_args()
+    check_folder(args.work_dir, '--work-dir')
+    refuse_overwriting(args.json, *args.configs)
     names = [Path(config).stem for config in args.configs]
     if len(set(names)) < len(names) or len(set(args.seeds)) < len(args.seeds):
         raise InputError('wanted configs of different names and different seeds')

@@ -18,7 +18,7 @@ from mmslg.apis.profiling import (
     toy_batch,
 )
 from mmslg.utils.cli import parse_size, run
-from mmslg.utils.io import write_json
+from mmslg.utils.io import refuse_overwriting, write_json
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,6 +63,7 @@ def format_report(report: GradientReport) -> str:
 def main() -> int:
     """Count, check and report."""
     args = parse_args()
+    refuse_overwriting(args.json, args.config)
     cfg = read_config(args.config, args.cfg_options)
     check_size(cfg, args.size)
     model = build_detector(cfg)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
-from mmslg.utils.io import write_json
+from mmslg.utils.io import refuse_overwriting, write_json
 from mmslg.visualization.figures import check_png, figure_in
 from mmslg.visualization.palette import CURVES, STYLES
 
@@ -148,6 +148,7 @@ def main() -> None:
     """Read, draw and report."""
     args = parse_args()
     runs = [read_run(work_dir) for work_dir in args.work_dirs]
+    refuse_overwriting(args.json, *(f'{run_["run"]}/vis_data/scalars.json' for run_ in runs))
     names = choose_metrics(runs, args.metrics)
     out = check_png(Path(args.work_dirs[0], 'curves.png') if args.out is None else args.out, '--out')
     with figure_in(out, figsize=(11, 4.2)) as figure:

@@ -18,7 +18,7 @@ from mmslg.captions.report import format_summary, summarise
 from mmslg.captions.schema import read_captions
 from mmslg.errors import InputError
 from mmslg.utils import cli
-from mmslg.utils.io import check_folder, check_writable, refuse_overwriting, write_json
+from mmslg.utils.io import check_folder, refuse_overwriting, write_json
 from mmslg.visualization.captions import choose_pairs, draw_pair, draw_summary
 from mmslg.visualization.pairs import contact_sheet, write_picture
 
@@ -59,8 +59,6 @@ def main() -> None:
     annotations = args.annotations or []
     refuse_overwriting(args.json, args.captions, failed_path(args.captions), *annotations)
     out = check_folder(Path(args.captions).with_name('captions_report') if args.out is None else args.out)
-    if args.json is not None:
-        check_writable(args.json)
     records = read_captions(args.captions)
     prefix = {'img': args.visible, 'ir': args.infrared}
     prefix = {key: os.path.abspath(folder) for key, folder in prefix.items() if folder is not None}
