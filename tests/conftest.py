@@ -8,6 +8,12 @@ from helpers import run_tool as run
 from mmengine.config import Config
 
 
+def pytest_collection_modifyitems(items):
+    """Files with slow tests come first, so that no process is left with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker('slow')}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope='session')
 def root():
     return ROOT

@@ -59,7 +59,9 @@ def test_the_public_configs_are_there():
     assert set(CONFIGS) >= PUBLIC
 
 
-@pytest.mark.parametrize('name', CONFIGS)
+@pytest.mark.parametrize(
+    'name', [pytest.param(n, marks=pytest.mark.slow) if 'slgnet_flir' in n else n for n in CONFIGS]
+)
 def test_config(name, pairs):
     cfg = load(name, pairs)
     torch.manual_seed(0)

@@ -59,6 +59,7 @@ def test_files_and_flags_of_a_command_exist(doc, command, monkeypatch):
         assert flag in text, f'{doc}: {script} does not know {flag}'
 
 
+@pytest.mark.slow
 def test_the_walk_through_your_own_data_runs_as_printed(run_tool, run_quickly, tmp_path):
     """The README's commands in their order, on drawn pairs, with a tiny model and few iterations."""
     readme = (ROOT / 'README.md').read_text()

@@ -205,6 +205,7 @@ def test_bad_arguments(run_quickly, tmp_path):
         failed(run_quickly('tools/train.py', MINI, '--amp', '--work-dir', tmp_path), '--amp needs a GPU')
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model(run_tool, pairs, tmp_path):
     """Both ranks end with the same weights, over gloo on the CPU."""
     (tmp_path / 'dump_hook.py').write_text(
