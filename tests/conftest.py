@@ -3,8 +3,15 @@ import subprocess
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, make_pairs
+from helpers import ROOT, make_pairs, run_here
 from helpers import run_tool as run
+from mmengine.config import Config
+
+
+def pytest_collection_modifyitems(items):
+    """Files with slow tests come first, so that no process is left with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker('slow')}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope='session')
@@ -30,6 +37,19 @@ def _seed():
 @pytest.fixture(scope='session')
 def run_tool():
     """Run a tool of the project as a user would; returns the finished process."""
+    return run
+
+
+@pytest.fixture
+def run_quickly(monkeypatch, capfd):
+    """As run_tool, in this process."""
+
+    def run(tool, *args, env=None):
+        monkeypatch.setattr(Config, 'pretty_text', 'the config')  # formatting it takes longest
+        capfd.readouterr()
+        code = run_here(tool.removeprefix('tools/'), monkeypatch, *args) or 0
+        return subprocess.CompletedProcess(tool, code, *capfd.readouterr())
+
     return run
 
 

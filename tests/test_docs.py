@@ -59,7 +59,8 @@ def test_files_and_flags_of_a_command_exist(doc, command, monkeypatch):
         assert flag in text, f'{doc}: {script} does not know {flag}'
 
 
-def test_the_walk_through_your_own_data_runs_as_printed(run_tool, tmp_path):
+@pytest.mark.slow
+def test_the_walk_through_your_own_data_runs_as_printed(run_tool, run_quickly, tmp_path):
     """The README's commands in their order, on drawn pairs, with a tiny model and few iterations."""
     readme = (ROOT / 'README.md').read_text()
     block = re.search(r'## Your own data.*?```shell\n(.*?)```', readme, re.S).group(1).replace('\\\n', ' ')
@@ -76,7 +77,8 @@ def test_the_walk_through_your_own_data_runs_as_printed(run_tool, tmp_path):
         assert words[0] == 'python'
         if str(out / 'my_pairs.py') in words[2:3]:
             words += ['--cfg-options', *TINY, *(iterations(2) if words[1] == 'tools/train.py' else ())]
-        process = run_tool(*words[1:])
+        run = run_tool if words[1] == 'tools/train.py' else run_quickly
+        process = run(*words[1:])
         assert process.returncode == 0, f'{line}\n{process.stdout[-1500:]}\n{process.stderr[-1500:]}'
         ran.append(words[1])
     assert ran == [

@@ -43,7 +43,7 @@ check lint "$BIN/ruff" check --no-cache .
 check format "$BIN/ruff" format --no-cache --check .
 check spelling "$BIN/codespell" .
 check imports "$BIN/lint-imports" --no-cache
-check tests "$ENV_PYTHON" -m pytest -n $((CORES < 8 ? CORES : 8)) --dist loadfile \
+check tests "$ENV_PYTHON" -m pytest -n $((CORES < 8 ? CORES : 8)) --dist loadfile --no-loadscope-reorder \
     --color=no --durations=10 "$@"
 
 echo

@@ -49,19 +49,19 @@ def leaf(name, root):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', FOLDERS)
-def test_from_folder_to_figures(name, shared, tmp_path, run_tool):
+def test_from_folder_to_figures(name, shared, tmp_path, run_quickly):
     images = FOLDERS[name](shared, tmp_path / name)
     root = tmp_path / 'annotations'  # elsewhere than the images
     jsonl = tmp_path / 'captions.jsonl'
-    done = run_tool('tools/verify_data.py', name, images)
+    done = run_quickly('tools/verify_data.py', name, images)
     assert done.returncode == 0, done.stdout
-    done = run_tool('tools/convert.py', name, images, '--out', root)
+    done = run_quickly('tools/convert.py', name, images, '--out', root)
     assert done.returncode == 0, done.stderr
     annotations = sorted(root.glob('annotations_*.json'))
-    done = run_tool('tools/captions/generate.py', *annotations, '--out', jsonl)
+    done = run_quickly('tools/captions/generate.py', *annotations, '--out', jsonl)
     assert done.returncode == 0, done.stderr
     captions = root / 'captions.safetensors'
-    done = run_tool('tools/captions/encode.py', jsonl, '--encoder', 'hashed', '--out', captions)
+    done = run_quickly('tools/captions/encode.py', jsonl, '--encoder', 'hashed', '--out', captions)
     assert done.returncode == 0, done.stderr
 
     config = tmp_path / f'slgnet_{name}.py'
@@ -75,7 +75,7 @@ def test_from_folder_to_figures(name, shared, tmp_path, run_tool):
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'random.pth')
     DefaultScope._instance_dict.clear()
     words = [f'{key}={value}' for key, value in options.items()]
-    done = run_tool(
+    done = run_quickly(
         'tools/test.py',
         config,
         tmp_path / 'random.pth',

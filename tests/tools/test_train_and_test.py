@@ -2,14 +2,12 @@
 
 import json
 import re
-import subprocess
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, TINY, iterations, make_pairs, run_here, write_captions, write_leaf
-from mmengine.config import Config
+from helpers import ROOT, TINY, iterations, make_pairs, write_captions, write_leaf
 from mmengine.runner import CheckpointLoader
 
 MINI = 'configs/slgnet_mini.py'
@@ -28,19 +26,6 @@ def failed(process, message):
     assert 'Traceback' not in process.stdout + process.stderr
     last = process.stderr.strip().splitlines()[-1]
     assert last.startswith('error: ') and re.search(message, last), last
-
-
-@pytest.fixture
-def run_quickly(monkeypatch, capfd):
-    """As run_tool, in this process."""
-
-    def run(tool, *args, env=None):
-        monkeypatch.setattr(Config, 'pretty_text', 'the config')  # formatting it takes longest
-        capfd.readouterr()
-        code = run_here(tool.removeprefix('tools/'), monkeypatch, *args)
-        return subprocess.CompletedProcess(tool, code, *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture(scope='module')
@@ -62,9 +47,9 @@ def test_training_logs_what_it_does(trained):
     assert any('coco/bbox_mAP_50' in json.loads(line) for line in scalars)
 
 
-def test_the_trunk_in_the_checkpoint_is_the_one_of_the_start(trained, run_tool):
+def test_the_trunk_in_the_checkpoint_is_the_one_of_the_start(trained, run_quickly):
     folder, work_dir, _ = trained
-    train(run_tool, folder, work_dir / 'one', iters=1)
+    train(run_quickly, folder, work_dir / 'one', iters=1)
     first, last = (
         CheckpointLoader.load_checkpoint(str(p))['state_dict']
         for p in (work_dir / 'one/iter_1.pth', work_dir / 'iter_4.pth')
@@ -74,19 +59,19 @@ def test_the_trunk_in_the_checkpoint_is_the_one_of_the_start(trained, run_tool):
     assert not torch.equal(first['bbox_head.atss_cls.weight'], last['bbox_head.atss_cls.weight'])
 
 
-def test_resume_goes_on(trained, run_tool):
+def test_resume_goes_on(trained, run_quickly):
     folder, work_dir, _ = trained
-    process = train(run_tool, folder, work_dir, iters=6, args=['--resume'])
+    process = train(run_quickly, folder, work_dir, iters=6, args=['--resume'])
     assert process.returncode == 0, process.stderr[-3000:]
     assert 'resumed epoch: 0, iter: 4' in process.stdout + process.stderr
     assert (work_dir / 'iter_6.pth').is_file()
 
 
-def test_testing_writes_table_predictions_and_pictures(trained, run_tool):
+def test_testing_writes_table_predictions_and_pictures(trained, run_quickly):
     folder, work_dir, _ = trained
     out = work_dir / 'out.pkl'
     checkpoint = (work_dir / 'last_checkpoint').read_text()
-    process = run_tool(
+    process = run_quickly(
         'tools/test.py', folder / 'leaf.py', checkpoint, '--work-dir', work_dir / 'test', '--out', out,
         '--show-dir', 'shown', '--cfg-options', *TINY,
     )  # fmt: skip
@@ -220,6 +205,7 @@ def test_bad_arguments(run_quickly, tmp_path):
         failed(run_quickly('tools/train.py', MINI, '--amp', '--work-dir', tmp_path), '--amp needs a GPU')
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model(run_tool, pairs, tmp_path):
     """Both ranks end with the same weights, over gloo on the CPU."""
     (tmp_path / 'dump_hook.py').write_text(
