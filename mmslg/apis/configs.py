@@ -178,6 +178,15 @@ def _check_datasets(cfg: Config, loaders: dict[str, Any]) -> None:
                 f"{cfg.filename}: {where}.metainfo={meta!r:.80}: wanted dict(classes=('person', 'car')), "
                 "each class once; one alone has a comma too: ('person',)"
             )
+    for where, node in _dicts(loaders):
+        wanted = node.get('box_type', 'hbox')
+        for at, step in _dicts(node.get('pipeline'), f'{where}.pipeline'):
+            found = step.get('box_type', 'hbox')
+            if 'LoadAnnotations' in str(step.get('type')) and found != wanted:
+                raise InputError(
+                    f'{cfg.filename}: {at}.box_type is {found!r}, that of the dataset {wanted!r}; give both '
+                    'the same, see configs/_base_/datasets/oriented_pairs.py'
+                )
     for split in ('val', 'test'):
         dataset = (loaders.get(f'{split}_dataloader') or {}).get('dataset')
         read = _ann_path(dataset)

@@ -249,3 +249,12 @@ def test_an_evaluator_of_other_annotations_than_the_data(config):
     config.write_text(CONFIG + data + "val_evaluator = [dict(type='Metric', ann_file='therea.json')]\n")
     with pytest.raises(InputError, match=r"val_evaluator\.0\.ann_file='therea\.json'.*ends in a slash"):
         checked(config)
+
+
+def test_a_pipeline_for_boxes_of_another_kind(config):
+    step = "boxes=dict(type='mmdet.LoadAnnotations', with_bbox=True), "
+    config.write_text(CONFIG.replace('pipeline=dict(', f'pipeline=dict({step}'))
+    checked(config)
+    config.write_text(CONFIG.replace('pipeline=dict(', f"box_type='qbox', pipeline=dict({step}"))
+    with pytest.raises(InputError, match=r"pipeline\.boxes\.box_type is 'hbox', that of the dataset 'qbox'"):
+        checked(config)
