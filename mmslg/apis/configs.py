@@ -179,6 +179,8 @@ def _check_datasets(cfg: Config, loaders: dict[str, Any]) -> None:
                 "each class once; one alone has a comma too: ('person',)"
             )
     for where, node in _dicts(loaders):
+        if node.get('times', 1) in (0, None) or node.get('datasets', True) in ([], (), None):
+            raise InputError(f'{cfg.filename}: {where} holds nothing: wanted datasets, and times from 1')
         wanted = node.get('box_type', 'hbox')
         for at, step in _dicts(node.get('pipeline'), f'{where}.pipeline'):
             found = step.get('box_type', 'hbox')

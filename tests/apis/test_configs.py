@@ -258,3 +258,14 @@ def test_a_pipeline_for_boxes_of_another_kind(config):
     config.write_text(CONFIG.replace('pipeline=dict(', f"box_type='qbox', pipeline=dict({step}"))
     with pytest.raises(InputError, match=r"pipeline\.boxes\.box_type is 'hbox', that of the dataset 'qbox'"):
         checked(config)
+
+
+@pytest.mark.parametrize(
+    ('before', 'after'), [('times=2', 'times=0'), ('datasets=[_data, _data]', 'datasets=[]')]
+)
+def test_a_wrapper_of_nothing(config, before, after):
+    """An endless sampler would look for a first sample for ever."""
+    assert before in CONFIG
+    config.write_text(CONFIG.replace(before, after))
+    with pytest.raises(InputError, match='dataset holds nothing: wanted datasets, and times from 1'):
+        checked(config)
