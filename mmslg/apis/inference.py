@@ -22,7 +22,7 @@ def load_detector(cfg: Config, checkpoint: str) -> nn.Module:
         InputError: The checkpoint cannot be read safely, was trained on other classes, or lacks a tensor of
             the model; or the config does not fit together.
     """
-    check_config(cfg)
+    check_config(cfg, evaluated=False)
     weights = read_tested(cfg, checkpoint)
     model = build_detector(cfg)
     match, state = match_keys(model, weights)
