@@ -33,14 +33,13 @@ class Variant(NamedTuple):
 
 
 def trunk_variant(trunk: FrozenTrunk, rgb: Tensor) -> Variant:
-    """The bare frozen ViT: timm's own forward; forward and backward through all of its blocks."""
+    """The bare frozen ViT in the precision it is stored in: all of its blocks, forward and backward."""
 
-    def step() -> None:
+    def run(learning: bool) -> Tensor:
         tokens, rope = trunk.embed(rgb)
-        out = trunk.norm(trunk.run_blocks(tokens.requires_grad_(), 0, trunk.depth, rope))
-        _backward([out])
+        return trunk.norm(trunk.run_blocks(tokens.requires_grad_(learning), 0, trunk.depth, rope))
 
-    return Variant(lambda: trunk.vit.forward_features(rgb), step)
+    return Variant(lambda: run(False), lambda: _backward([run(True)]))
 
 
 def features_variant(backbone: nn.Module, neck: nn.Module, inputs: dict) -> Variant:

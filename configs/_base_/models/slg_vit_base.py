@@ -5,6 +5,7 @@ backbone = dict(
         name='vit_base_patch14_dinov2',  # or vit_{small,large}_..., vit_base_patch14_reg4_dinov2
         checkpoint='pretrained',  # downloads the published weights; or the path of a local file
         patch_size=16,
+        dtype='bfloat16',  # the frozen blocks alone; what is learnt, matched or regressed runs in fp32
     ),
 )
 lgm = dict(type='mmslg.LanguageGuidedModulation', in_channels=768, text_dims=512)

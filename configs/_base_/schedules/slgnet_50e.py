@@ -1,7 +1,9 @@
-# The article's recipe: AdamW, layer-wise decay over the adapters, 50 epochs, batch 8 in total, AMP.
+# The article's recipe: AdamW, layer-wise decay over the adapters, 50 epochs, batch 8 in total.
+# Its AMP is here a frozen trunk in half precision, which needs no loss scaler; --amp takes more, see
+# docs/training.md.
 max_epochs = 50
 optim_wrapper = dict(
-    type='AmpOptimWrapper',  # tools/train.py trains in fp32 where there is no GPU, and says so
+    type='OptimWrapper',
     constructor='mmslg.LayerDecayOptimWrapperConstructor',
     optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.1),
     paramwise_cfg=dict(decay_rate=0.7),  # adapter i of n learns at 0.7 ** (n - 1 - i) of the rate

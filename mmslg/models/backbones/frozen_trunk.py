@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ _FILTERS = {
 }
 # In published checkpoints, used in pre-training alone.
 _PRETRAINING_ONLY = ('mask_token', 'head.', 'fc_norm.', 'dino_head.', 'ibot_head.')
+_DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 
 
 @dataclass
@@ -54,23 +56,39 @@ class FrozenTrunk(nn.Module):
     mode (stochastic depth!) and none of its parameters asks for a gradient. Position embeddings are
     resampled once per input size.
 
+    In half precision the blocks' matrices are stored in it, and attention and MLPs run in it; embedding,
+    norms, LayerScale and the sum over the blocks stay float32, so tokens are float32 wherever an adapter
+    meets them. Moving the whole model to another type (``.float()``, ``.half()``) moves the trunk as well:
+    it always runs in the type that its weights are stored in.
+
     Args:
         name: timm model, such as ``vit_base_patch14_dinov2``, ``vit_small_patch14_reg4_dinov2`` or
             ``vit_base_patch16_dinov3``.
         checkpoint: None for random weights, ``'pretrained'`` for timm's published ones (downloaded), or
             a local file as the authors or timm publish it (.pth, .safetensors).
         patch_size: Patch side in pixels; weights of another one are resampled.
+        dtype: ``'float32'``, ``'bfloat16'`` (float32 on a GPU without it; the log says so), or
+            ``'float16'``, for inference alone: without a loss scaler small gradients vanish in it.
         **kwargs: Further options of the timm model, such as ``depth`` and ``embed_dim`` for a small one.
 
     Attributes:
         report: The :class:`LoadReport`, None for random weights.
 
     Raises:
-        InputError: The model is not of these families, or the checkpoint does not fit.
+        InputError: The model is not of these families, the checkpoint does not fit, or ``dtype`` is another.
     """
 
-    def __init__(self, name: str, checkpoint: str | None = None, patch_size: int = 16, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        name: str,
+        checkpoint: str | None = None,
+        patch_size: int = 16,
+        dtype: str = 'float32',
+        **kwargs: Any,
+    ) -> None:
         super().__init__()
+        if dtype not in _DTYPES:
+            raise InputError(f'trunk dtype={dtype!r}: wanted {", ".join(_DTYPES)}')
         if not ('dinov2' in name or 'dinov3' in name):
             raise InputError(f'wanted a DINOv2 or DINOv3 model of timm, got {name!r}')
         kwargs = dict(patch_size=patch_size, dynamic_img_size=True, num_classes=0, **kwargs)
@@ -104,7 +122,25 @@ class FrozenTrunk(nn.Module):
         if self.report:
             print_log(str(self.report), 'current')
         self.requires_grad_(False)
+        self._store(_DTYPES[dtype])
         self.eval()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type that the blocks' matrices are stored in, and run in."""
+        return _dtype_of(self.vit.blocks[0])
+
+    def _store(self, dtype: torch.dtype) -> None:
+        """Store the matrices of the frozen blocks in a type that the device can run."""
+        lacks_it = torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False)
+        if dtype == torch.bfloat16 and lacks_it:
+            print_log(
+                'this GPU has no bfloat16: the frozen trunk runs in float32', 'current', logging.WARNING
+            )
+            return
+        for layer in self.vit.blocks.modules():
+            if isinstance(layer, nn.Linear) and not layer.weight.requires_grad:
+                layer.to(dtype)
 
     def train(self, mode: bool = True) -> FrozenTrunk:
         """Stay in eval mode whatever ``mode`` says."""
@@ -185,7 +221,7 @@ class FrozenTrunk(nn.Module):
             Tokens ``(B, P + N, C)``, the P class and register tokens first, and the rotary embedding for
             :meth:`run_blocks` (None for DINOv2).
         """
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
             patches = self.vit.patch_embed(images)
             added, rope = self._position(patches.shape[1], patches.shape[2], patches)
             tokens = patches.flatten(1, 2) + added[:, self.num_prefix_tokens :]
@@ -195,18 +231,40 @@ class FrozenTrunk(nn.Module):
     def run_blocks(
         self, tokens: Tensor, start: int, stop: int, rope: Tensor | None = None, checkpointed: bool = False
     ) -> Tensor:
-        """Run blocks ``start`` to ``stop - 1`` on tokens ``(B, P + N, C)``."""
+        """Run blocks ``start`` to ``stop - 1`` on tokens ``(B, P + N, C)``.
+
+        Raises:
+            InputError: A gradient is to flow through blocks in float16.
+        """
         options = {} if rope is None else {'rope': rope}
         for block in self.vit.blocks[start:stop]:
             if checkpointed and tokens.requires_grad:
-                tokens = run_checkpointed(block, tokens, use_reentrant=False, **options)
+                tokens = run_checkpointed(_run_block, block, tokens, use_reentrant=False, **options)
             else:
-                tokens = block(tokens, **options)
+                tokens = _run_block(block, tokens, **options)
         return tokens
 
     def norm(self, tokens: Tensor) -> Tensor:
         """Apply the trunk's final norm."""
         return self.vit.norm(tokens)
+
+
+def _dtype_of(block: nn.Module) -> torch.dtype:
+    return block.attn.proj.weight.dtype
+
+
+def _run_block(block: nn.Module, tokens: Tensor, **options: Any) -> Tensor:
+    """Run a block in the type of its matrices, with the sum over the blocks in that of the tokens."""
+    dtype = _dtype_of(block)
+    if dtype == torch.float16 and tokens.requires_grad:
+        raise InputError(
+            'the trunk in float16 serves inference: in training small gradients would vanish in it; '
+            "set model.backbone.trunk.dtype='bfloat16', or 'float32' with --amp"
+        )
+    if dtype == tokens.dtype or dtype not in (torch.bfloat16, torch.float16):
+        return block(tokens, **options)
+    with torch.autocast(tokens.device.type, dtype):
+        return block(tokens, **options)
 
 
 def _read_checkpoint(path: Path) -> dict[str, Tensor]:

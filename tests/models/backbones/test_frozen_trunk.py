@@ -1,3 +1,4 @@
+import copy
 import re
 
 import pytest
@@ -147,3 +148,98 @@ def test_missing_file_and_code_in_the_file(tmp_path):
 def test_other_families_are_refused():
     with pytest.raises(InputError, match='wanted a DINOv2 or DINOv3 model'):
         FrozenTrunk('resnet18', patch_size=16)
+
+
+def half_and_full(name, dtype='bfloat16', **kwargs):
+    """Two trunks of the same weights, one of them in half precision."""
+    torch.manual_seed(0)
+    full = FrozenTrunk(name, depth=2, init_values=0.3, **kwargs)
+    half = FrozenTrunk(name, depth=2, init_values=0.3, dtype=dtype, **kwargs)
+    half.load_state_dict(full.state_dict())  # as an old checkpoint is loaded
+    return half, full
+
+
+def tokens_of(trunk, images):
+    tokens, rope = trunk.embed(images)
+    blocks = trunk.run_blocks(tokens, 0, trunk.depth, rope)
+    return tokens, blocks, trunk.norm(blocks)
+
+
+@pytest.mark.parametrize('name', MODELS)
+@pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
+def test_half_precision_stays_inside_the_blocks(name, dtype):
+    half, full = half_and_full(name, dtype)
+    images = torch.randn(2, 3, 64, 96)
+    products = []
+    for layer in half.vit.blocks.modules():
+        if isinstance(layer, torch.nn.Linear):
+            layer.register_forward_hook(lambda layer, args, out: products.append(out.dtype))
+    for found, expected in zip(tokens_of(half, images), tokens_of(full, images)):
+        assert found.dtype == expected.dtype == torch.float32
+        error = (found - expected).norm() / expected.norm()
+        assert error < 0.02
+    assert error > 0  # it is another computation
+    assert len(products) == 8 and set(products) == {getattr(torch, dtype)}
+    in_half = sum(p.numel() for p in half.parameters() if p.dtype == getattr(torch, dtype))
+    assert in_half > 0.8 * sum(p.numel() for p in half.parameters())  # position embeddings are float32
+
+
+@pytest.mark.parametrize('checkpointed', [False, True])
+def test_gradients_flow_through_half_precision(checkpointed):
+    half, full = half_and_full('vit_small_patch14_dinov2')
+    grads = []
+    for trunk in (half, full):
+        tokens, rope = trunk.embed(torch.ones(1, 3, 32, 48))
+        tokens.requires_grad_()
+        (1e-6 * trunk.run_blocks(tokens, 0, 2, rope, checkpointed).sum()).backward()  # float16 would lose it
+        grads.append(tokens.grad)
+    assert grads[0].dtype == torch.float32
+    assert (grads[0] - grads[1]).norm() < 0.02 * grads[1].norm()
+
+
+def test_training_in_float16_is_refused_and_inference_is_not():
+    trunk, _ = half_and_full('vit_small_patch14_dinov2', 'float16')
+    tokens, rope = trunk.embed(torch.ones(1, 3, 32, 48))
+    assert trunk.run_blocks(tokens, 0, 2, rope).isfinite().all()
+    with pytest.raises(InputError, match='float16 serves inference'):
+        trunk.run_blocks(tokens.requires_grad_(), 0, 2, rope)
+
+
+def test_the_whole_model_in_another_type():
+    trunk, _ = half_and_full('vit_small_patch14_dinov2')
+    images = torch.randn(1, 3, 32, 48)
+    copied = copy.deepcopy(trunk)
+    assert copied.dtype == torch.bfloat16
+    expected = tokens_of(trunk, images)[-1]
+    assert torch.equal(tokens_of(copied, images)[-1], expected)
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        moved = copy.deepcopy(trunk).to(dtype)
+        assert moved.dtype == dtype
+        found = tokens_of(moved, images.to(dtype))[-1]
+        assert found.dtype == dtype
+        assert (found.float() - expected).norm() < 0.02 * expected.norm()
+    assert copy.deepcopy(trunk).half().float().dtype == torch.float32
+
+
+def test_under_autocast_tokens_are_float32():
+    for trunk in half_and_full('vit_small_patch14_dinov2'):
+        images = torch.randn(1, 3, 32, 48)
+        expected = tokens_of(trunk, images)
+        with torch.autocast('cpu', torch.float16):
+            found = tokens_of(trunk, images)
+        assert {tokens.dtype for tokens in found} == {torch.float32}
+        if trunk.dtype == torch.bfloat16:  # the trunk's own precision counts
+            assert all(torch.equal(a, b) for a, b in zip(found, expected))
+
+
+def test_a_gpu_without_bfloat16(monkeypatch, caplog):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda including_emulation: False)
+    with caplog.at_level('WARNING'):
+        trunk = FrozenTrunk('vit_small_patch14_dinov2', depth=1, dtype='bfloat16')
+    assert trunk.dtype == torch.float32
+
+
+def test_another_dtype_is_refused():
+    with pytest.raises(InputError, match="trunk dtype='int8': wanted float32, bfloat16, float16"):
+        FrozenTrunk('vit_small_patch14_dinov2', dtype='int8')
