@@ -160,8 +160,13 @@ def test_within_the_features_sampling_points_and_ssim_are_float32():
     for module in model.modules():
         if isinstance(module, fragile):
             module.register_forward_hook(lambda module, args, out: seen.append((type(module), out.dtype)))
+    encoder_linear = []
+    model.encoder.layers[0].ffn.layers[1].register_forward_hook(
+        lambda module, args, out: encoder_linear.append(out.dtype)
+    )
     with torch.autocast('cpu', torch.float16):
         model(**toy_batch(model, cfg, (128, 128), 1), mode='loss')
+    assert encoder_linear == [torch.float16]
     assert {dtype for _, dtype in seen} == {torch.float32}
     assert {kind.__name__ for kind, _ in seen} == {kind.__name__ for kind in fragile}
 
