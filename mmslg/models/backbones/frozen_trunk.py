@@ -1,52 +1,21 @@
-"""The frozen vision transformer, and the only file that knows timm."""
+"""The frozen vision transformer of timm; its weights are read by ``trunk_weights.py``."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 from mmengine.logging import print_log
-from timm.models import eva, vision_transformer
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as run_checkpointed
 
 from mmslg.errors import InputError
+from mmslg.models.backbones.trunk_weights import FILTERS, LoadReport, describe, fingerprint, load_weights
 
-_FILTERS = {
-    vision_transformer.VisionTransformer: vision_transformer.checkpoint_filter_fn,
-    eva.Eva: eva.checkpoint_filter_fn,
-}
-# In published checkpoints, used in pre-training alone.
-_PRETRAINING_ONLY = ('mask_token', 'head.', 'fc_norm.', 'dino_head.', 'ibot_head.')
 _DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
-
-
-@dataclass
-class LoadReport:
-    """What came of loading a checkpoint into the trunk; lists hold parameter names."""
-
-    source: str
-    matched: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    unexpected: list[str] = field(default_factory=list)
-    resampled: list[str] = field(default_factory=list)
-    layer_scale: bool = False
-
-    def __str__(self) -> str:
-        def names(keys: list[str]) -> str:
-            return f' ({", ".join(keys[:4])}{", ..." if len(keys) > 4 else ""})' if keys else ''
-
-        return (
-            f'frozen trunk from {self.source}: {len(self.matched)} matched, '
-            f'{len(self.missing)} missing{names(self.missing)}, '
-            f'{len(self.unexpected)} unexpected{names(self.unexpected)}, '
-            f'{len(self.resampled)} resampled{names(self.resampled)}, '
-            f'LayerScale {"present" if self.layer_scale else "absent"}'
-        )
 
 
 class FrozenTrunk(nn.Module):
@@ -73,6 +42,10 @@ class FrozenTrunk(nn.Module):
 
     Attributes:
         report: The :class:`LoadReport`, None for random weights.
+        fingerprint: SHA-256 of the weights of the file, by which they are known again: names, shapes and
+            float32 values of all tensors but patch embedding and positions, which are resampled. None for
+            random weights.
+        replaced: Names of frozen tensors that have other values since, out of a checkpoint of a training.
 
     Raises:
         InputError: The model is not of these families, the checkpoint does not fit, or ``dtype`` is another.
@@ -103,12 +76,13 @@ class FrozenTrunk(nn.Module):
                 f'the published weights of {name} cannot be downloaded ({type(error).__name__}); put the '
                 'file on this machine and set checkpoint=PATH'
             ) from error
-        if type(self.vit) not in _FILTERS or getattr(self.vit, 'rope_mixed', False):
+        if type(self.vit) not in FILTERS or getattr(self.vit, 'rope_mixed', False):
             raise InputError(
                 f'wanted a DINOv2 or DINOv3 trunk, timm builds {name!r} as {type(self.vit).__name__}'
             )
         # The weights are final: without this mark MMEngine's init_weights() would draw them anew.
         self.vit.is_init = self.is_init = True
+        self.name = name
         self.patch_size = patch_size
         self.embed_dims: int = self.vit.embed_dim
         self.depth = len(self.vit.blocks)
@@ -116,11 +90,14 @@ class FrozenTrunk(nn.Module):
         self.report: LoadReport | None = None
         self._positions: dict[tuple, tuple[Tensor, Tensor | None]] = {}
         if checkpoint == 'pretrained':
-            self.report = self._describe(f'timm {name}')
+            self.report = describe(self.vit, f'timm {name}')
         elif checkpoint is not None:
-            self.report = self._load(Path(checkpoint))
+            self.report = load_weights(self.vit, Path(checkpoint))
+        self.fingerprint: str | None = None
+        self.replaced: set[str] = set()
         if self.report:
             print_log(str(self.report), 'current')
+            self.fingerprint = fingerprint(self.vit.state_dict())
         self.requires_grad_(False)
         self._store(_DTYPES[dtype])
         self.eval()
@@ -129,6 +106,26 @@ class FrozenTrunk(nn.Module):
     def dtype(self) -> torch.dtype:
         """The type that the blocks' matrices are stored in, and run in."""
         return _dtype_of(self.vit.blocks[0])
+
+    @property
+    def source(self) -> dict[str, Any] | None:
+        """What a checkpoint has to name in the place of the trunk's weights; None for random ones."""
+        if self.fingerprint is None:
+            return None
+        positions = getattr(self.vit, 'pos_embed', None)
+        return dict(
+            name=self.name,
+            fingerprint=self.fingerprint,
+            patch_size=self.patch_size,
+            positions=0 if positions is None else positions.shape[1],
+        )
+
+    def fetchable(self) -> set[str]:
+        """Names of the tensors that the trunk's own file can bring again: none if weights are random."""
+        if self.fingerprint is None:
+            return set()
+        learnt = {name for name, param in self.named_parameters() if param.requires_grad}
+        return set(self.state_dict()) - learnt - self.replaced
 
     def _store(self, dtype: torch.dtype) -> None:
         """Store the matrices of the frozen blocks in a type that the device can run."""
@@ -148,49 +145,6 @@ class FrozenTrunk(nn.Module):
 
     def init_weights(self) -> None:
         """Keep the weights; MMEngine calls this on every module that has it."""
-
-    def _describe(self, source: str) -> LoadReport:
-        names = list(self.vit.state_dict())
-        layer_scale = any('.ls1.gamma' in n or n.endswith('.gamma_1') for n in names)
-        return LoadReport(source, matched=names, layer_scale=layer_scale)
-
-    def _load(self, path: Path) -> LoadReport:
-        raw = _read_checkpoint(path)
-        state = _FILTERS[type(self.vit)](raw, self.vit)
-        state = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-        own = self.vit.state_dict()
-        report = LoadReport(str(path))
-        report.matched = [k for k in own if k in state and state[k].shape == own[k].shape]
-        misfits = [k for k in own if k in state and state[k].shape != own[k].shape]
-        report.missing = [k for k in own if k not in state]
-        report.unexpected = [k for k in state if k not in own]
-        report.resampled = [k for k in report.matched if k in raw and raw[k].shape != state[k].shape]
-        report.layer_scale = any('ls1.gamma' in k or k.endswith('gamma_1') for k in report.matched)
-        if not report.matched and not misfits:
-            raise InputError(
-                f'{path}: no key of the checkpoint matches the trunk (it holds '
-                f'{", ".join(list(raw)[:3])}, ...; wanted {", ".join(list(own)[:3])}, ...); is '
-                'it a DINOv2 or DINOv3 backbone of this size?'
-            )
-        if misfits:
-            key = misfits[0]
-            raise InputError(
-                f'{path}: {len(misfits)} tensors have another shape, such as {key}: checkpoint '
-                f'{tuple(state[key].shape)}, trunk {tuple(own[key].shape)}; the model size differs'
-            )
-        if report.missing:
-            raise InputError(
-                f'{path}: the checkpoint lacks {len(report.missing)} of {len(own)} tensors of the frozen '
-                f'trunk, such as {report.missing[0]}; they would stay random for ever'
-            )
-        foreign = [k for k in report.unexpected if not k.startswith(_PRETRAINING_ONLY)]
-        if foreign:
-            raise InputError(
-                f'{path}: {len(foreign)} tensors have no place in the trunk, such as {foreign[0]}; '
-                'the model differs (registers? depth? LayerScale?)'
-            )
-        self.vit.load_state_dict({k: state[k] for k in report.matched})
-        return report
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self._positions.clear()
@@ -265,27 +219,3 @@ def _run_block(block: nn.Module, tokens: Tensor, **options: Any) -> Tensor:
         return block(tokens, **options)
     with torch.autocast(tokens.device.type, dtype):
         return block(tokens, **options)
-
-
-def _read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Read a state dict without running code from the file."""
-    if not path.is_file():
-        raise InputError(f'{path}: no such file, wanted a checkpoint of the frozen trunk')
-    try:
-        if path.suffix == '.safetensors':
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:
-        raise InputError(f'{path}: not a checkpoint of tensors ({str(error).splitlines()[0]})') from error
-    for wrapper in ('model', 'state_dict', 'teacher'):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict):
-        raise InputError(f'{path}: wanted a dictionary of tensors, got {type(state).__name__}')
-    # Training code of the authors keeps the network under a prefix.
-    for prefix in ('backbone.', 'module.'):
-        if any(k.startswith(prefix) for k in state):
-            state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    return state

@@ -243,3 +243,29 @@ def test_a_gpu_without_bfloat16(monkeypatch, caplog):
 def test_another_dtype_is_refused():
     with pytest.raises(InputError, match="trunk dtype='int8': wanted float32, bfloat16, float16"):
         FrozenTrunk('vit_small_patch14_dinov2', dtype='int8')
+
+
+def test_a_trunk_is_known_by_its_weights_whatever_grid_and_type(tmp_path):
+    name = 'vit_small_patch14_dinov2'
+    path, state = published(tmp_path)
+    trunks = [
+        FrozenTrunk(name, str(path), depth=2, **options)
+        for options in (dict(patch_size=14), dict(img_size=224), dict(dtype='bfloat16'))
+    ]
+    assert len({trunk.fingerprint for trunk in trunks}) == 1 and len(trunks[0].fingerprint) == 64
+    assert [trunk.source['patch_size'] for trunk in trunks] == [14, 16, 16]
+    assert trunks[1].source['positions'] == 1 + 14 * 14 and trunks[1].source['name'] == name
+    state['blocks.1.mlp.fc2.bias'][3] += 1e-6
+    torch.save(state, path)
+    assert FrozenTrunk(name, str(path), depth=2).fingerprint != trunks[0].fingerprint
+
+
+def test_what_a_checkpoint_need_not_hold(tmp_path):
+    trunk = FrozenTrunk('vit_small_patch14_dinov2', str(published(tmp_path)[0]), depth=2)
+    assert trunk.fetchable() == set(trunk.state_dict())
+    trunk.vit.blocks[1].requires_grad_(True)
+    trunk.replaced.add('vit.norm.bias')
+    kept = {name for name in trunk.state_dict() if name.startswith('vit.blocks.1.')}
+    assert trunk.fetchable() == set(trunk.state_dict()) - kept - {'vit.norm.bias'}
+    random = FrozenTrunk('vit_small_patch14_dinov2', depth=1)
+    assert random.fingerprint is None and random.source is None and not random.fetchable()
