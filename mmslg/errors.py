@@ -1,4 +1,4 @@
-"""The error that means: what the user gave cannot be used."""
+"""Errors that tools end with in one line, or in none."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,7 @@ class InputError(ValueError):
     The message is one line that says what was wanted, what came (naming the file) and what to do.
     Tools print it without a traceback and exit with code 1, see :func:`mmslg.utils.cli.run`.
     """
+
+
+class SaidElsewhereError(Exception):
+    """This process of a run ends because another has failed, which says why; it has nothing to add."""

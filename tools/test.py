@@ -6,7 +6,8 @@ import os
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle threads do not spin
 
 from mmslg.apis.launch import add_common_arguments, build_runner, load_config, writing_to
-from mmslg.apis.resumption import read_tested
+from mmslg.apis.processes import start_processes
+from mmslg.apis.resumption import check_tested
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import refuse_overwriting
@@ -32,7 +33,8 @@ def main() -> None:
         raise InputError(f'--out {args.out}: wanted a name that ends in .pkl')
     refuse_overwriting(args.out, args.checkpoint, args.config)
     cfg = load_config(args)
-    read_tested(cfg, args.checkpoint)
+    start_processes(cfg)
+    check_tested(cfg, args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show or args.show_dir is not None:
         hook = cfg.default_hooks.setdefault('visualization', dict(type='mmslg.PairVisualizationHook'))

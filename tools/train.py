@@ -6,6 +6,7 @@ import os
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle threads do not spin
 
 from mmslg.apis.launch import add_common_arguments, build_runner, load_config, missing_cuda_ops, writing_to
+from mmslg.apis.processes import start_processes
 from mmslg.apis.resumption import set_start
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
@@ -15,7 +16,9 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
-    parser.add_argument('--amp', action='store_true', help='train in mixed precision (needs a GPU)')
+    parser.add_argument(
+        '--amp', action='store_true', help='run backbone, necks and encoder in float16 (needs a GPU)'
+    )
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate with the effective batch'
     )
@@ -45,6 +48,7 @@ def main() -> None:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise InputError(f'{args.config}: --auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...)')
         cfg.auto_scale_lr.enable = True
+    start_processes(cfg)
     remark = set_start(cfg, args.resume)
     with writing_to(cfg.work_dir):
         runner = build_runner(cfg)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +14,10 @@ from mmengine.runner import Runner
 
 from mmslg.apis.configs import check_config, read_config
 from mmslg.apis.processes import LAUNCHERS, check_launcher, start_processes
+from mmslg.engine.main_process import from_main_process
 from mmslg.engine.runner import PairRunner
 from mmslg.errors import InputError
+from mmslg.utils.cli import rank
 from mmslg.utils.config_errors import explain_config_errors
 from mmslg.utils.io import explain, try_folder
 
@@ -113,7 +114,7 @@ def fit_to_machine(cfg: Config) -> None:
     wrapper['type'] = 'OptimWrapper'
     for key in ('loss_scale', 'dtype'):
         wrapper.pop(key, None)
-    if os.environ.get('RANK', '0') == '0':
+    if rank() == 0:
         print('no GPU here: fp32 in the place of AMP', flush=True)
 
 
@@ -136,8 +137,7 @@ def writing_to(folder: str) -> Iterator[None]:
     Raises:
         InputError: The disk is full, or the like.
     """
-    if os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0':
-        try_folder(folder)
+    from_main_process(lambda: try_folder(folder))
     try:
         yield
     except OSError as error:

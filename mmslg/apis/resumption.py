@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from mmslg.apis.configs import dataset_classes
 from mmslg.engine.checkpoints import compare_classes, read_checkpoint
+from mmslg.engine.main_process import from_main_process
 from mmslg.errors import InputError
 
 _UNITS = {'iters': 'iterations', 'epochs': 'epochs'}
@@ -15,6 +16,8 @@ _UNITS = {'iters': 'iterations', 'epochs': 'epochs'}
 
 def set_start(cfg: Config, resume: str | None) -> str:
     """Set ``load_from`` and ``resume`` of a config, and check the checkpoint that they name.
+
+    The main process looks and reads for all.
 
     Args:
         cfg: The config, with its work folder.
@@ -27,6 +30,12 @@ def set_start(cfg: Config, resume: str | None) -> str:
     Raises:
         InputError: The checkpoint cannot be read or does not fit, or nothing is left to train.
     """
+    cfg.load_from, cfg.resume, remark = from_main_process(lambda: _find_start(cfg, resume))
+    return remark
+
+
+def _find_start(cfg: Config, resume: str | None) -> tuple[str | None, bool, str]:
+    """Return ``load_from``, ``resume`` and the remark."""
     remark = ''
     if resume is None and cfg.get('resume'):
         resume = cfg.get('load_from') or 'auto'
@@ -35,33 +44,44 @@ def set_start(cfg: Config, resume: str | None) -> str:
         if resume is None:
             start = f'load_from {cfg.load_from}' if cfg.get('load_from') else 'scratch'
             remark = f'nothing to resume in {cfg.work_dir}: starting from {start}'
-    cfg.resume = resume is not None
+    source = cfg.get('load_from') if resume is None else resume
+    if not source:
+        return source, False, remark
+    advice = 'train that model first, or give --cfg-options load_from=None' if resume is None else ''
+    checkpoint = read_checkpoint(source, advice=advice)
+    other = compare_classes(source, checkpoint, dataset_classes(cfg.train_dataloader.get('dataset')))
     if resume is not None:
-        cfg.load_from = resume
-    if not cfg.get('load_from'):
-        return remark
-    advice = '' if cfg.resume else 'train that model first, or give --cfg-options load_from=None'
-    checkpoint = read_checkpoint(cfg.load_from, advice=advice)
-    other = compare_classes(cfg.load_from, checkpoint, dataset_classes(cfg.train_dataloader.get('dataset')))
-    if cfg.resume:
         if other:
             raise InputError(f'{other}; resume with the classes of the run')
-        done, limit, unit = progress(cfg, cfg.load_from, checkpoint)
+        done, limit, unit = progress(cfg, source, checkpoint)
         if done >= limit:
             raise InputError(
-                f'{cfg.load_from}: has {done} of {limit} {_UNITS[unit]}, nothing is left to train; raise '
+                f'{source}: has {done} of {limit} {_UNITS[unit]}, nothing is left to train; raise '
                 f'train_cfg.max_{unit}, or test it'
             )
     elif other:
         remark = '; '.join(filter(None, [remark, f'{other}: this is a fine-tuning']))
-    return remark
+    return source, resume is not None, remark
 
 
-def read_tested(cfg: Config, path: str) -> dict:
-    """Read the checkpoint that a config is to be tested with.
+def check_tested(cfg: Config, path: str) -> None:
+    """Check the checkpoint that a config is to be tested with; the main process reads it.
 
     Raises:
         InputError: The checkpoint cannot be read, or was trained on other classes.
+    """
+
+    def check() -> None:
+        read_tested(cfg, path)
+
+    from_main_process(check)
+
+
+def read_tested(cfg: Config, path: str) -> dict:
+    """Read the checkpoint that a config is to be tested with, in this process.
+
+    Raises:
+        InputError: As :func:`check_tested`.
     """
     checkpoint = read_checkpoint(path)
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}

@@ -12,7 +12,9 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 
 from mmslg.engine.checkpoints import read_checkpoint
+from mmslg.engine.main_process import from_main_process
 from mmslg.errors import InputError
+from mmslg.models.autocast import limit_autocast
 from mmslg.utils.config_errors import explain_config_errors
 from mmslg.utils.io import atomic_path
 
@@ -27,7 +29,7 @@ class PairRunner(Runner):
     def build_model(self, model: Any) -> Any:
         """Build the model."""
         with explain_config_errors(self.cfg):
-            return super().build_model(model)
+            return limit_autocast(super().build_model(model))
 
     def register_hooks(self, *args, **kwargs) -> None:
         """Build the hooks."""
@@ -81,8 +83,8 @@ class PairRunner(Runner):
         strict: bool = False,
         revise_keys: list = [(r'^module\.', '')],  # noqa: B006  MMEngine's signature
     ) -> dict:
-        """Load a checkpoint, with :func:`mmslg.engine.checkpoints.read_checkpoint` as its reader."""
-        checkpoint = read_checkpoint(filename, map_location)
+        """Load a checkpoint: the main process reads it, and hands it to the others."""
+        checkpoint = from_main_process(lambda: read_checkpoint(filename, map_location))
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = self.model.module if is_model_wrapper(self.model) else self.model
         checkpoint = _load_checkpoint_to_model(model, checkpoint, strict, revise_keys=revise_keys)
@@ -90,14 +92,22 @@ class PairRunner(Runner):
         self.logger.info(f'Load checkpoint from {filename}')
         return checkpoint
 
-    def resume(self, filename: str, *args, **kwargs) -> None:
-        """Go on where a checkpoint stopped.
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: Any = 'cpu',
+    ) -> None:
+        """Go on where a checkpoint stopped; it is read into the CPU's memory, and takes none of the GPU's.
 
         Raises:
             InputError: What it says of optimizer, schedulers or log is not that of this config.
         """
         try:
-            super().resume(filename, *args, **kwargs)
+            super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
+        except InputError:
+            raise
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f'{filename}: the state of its training does not fit the config '

@@ -10,18 +10,21 @@ import select
 import signal
 import sys
 import threading
+import time
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn, TextIO
 
-from mmslg.errors import InputError
+from mmslg.errors import InputError, SaidElsewhereError
 from mmslg.utils.io import explain
 
 USER_ERRORS = (InputError, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 BROKEN_PIPE = 141
 INTERRUPTED = 130
 TERMINATED = 143
+PATIENCE = 5.0
+"""Seconds that other processes of a run leave to the first, so that a failure of all is said once."""
 
 
 def one_line(error: BaseException) -> str:
@@ -37,12 +40,18 @@ def one_line(error: BaseException) -> str:
     return ' '.join(text.split())
 
 
+def rank() -> int:
+    """Return the number of this process in its run, as torchrun or Slurm has set it; 0 where there is one."""
+    number = os.environ.get('RANK', os.environ.get('SLURM_PROCID', ''))
+    return int(number) if number.isdigit() else 0
+
+
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Run a tool's ``main`` and exit: 0 or its return value, 1 with one line for what the user can mend.
 
     Full disks, missing permissions and the like are such lines; a reader that has gone
     (``tool | head -1``) ends the tool quietly with 141; an interrupt is 130, and SIGTERM, upon which
-    temporary files are removed, 143.
+    temporary files are removed, 143. Of several processes of one run, the first says what is wrong.
 
     Args:
         main: Takes no argument, returns an exit code or None.
@@ -63,12 +72,18 @@ def _outcome(main: Callable[[], int | None]) -> int:
     try:
         try:
             return main() or 0
+        except Exception:
+            if rank():  # mostly the first process fails as well, and its launcher ends this one
+                time.sleep(PATIENCE)
+            raise
         finally:
             if sys.stdout:  # here, since a failure during the interpreter's shutdown cannot be caught
                 sys.stdout.flush()
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         return INTERRUPTED
+    except SaidElsewhereError:
+        return 1
     except USER_ERRORS as error:
         message = explain(error) if isinstance(error, OSError) else None
         return _fail(message or one_line(error))
