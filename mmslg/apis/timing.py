@@ -17,6 +17,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from mmslg.apis.profiling import Parts, first_of, prepare, toy_data, training_loss
+from mmslg.models.autocast import limit_autocast
 from mmslg.models.backbones import FrozenTrunk
 from mmslg.models.layers import flatten_levels, token_centers
 from mmslg.models.necks import LanguageGuidedModulation
@@ -49,6 +50,7 @@ def features_variant(backbone: nn.Module, neck: nn.Module, inputs: dict) -> Vari
 
 def detector_variant(model: nn.Module, batch: dict) -> Variant:
     """The whole detector: prediction with its post-processing; losses and their backward."""
+    limit_autocast(model)
 
     def forward() -> object:
         model.eval()

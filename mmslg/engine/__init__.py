@@ -4,6 +4,7 @@ from mmslg.engine.checkpoint_hook import CheckpointHook
 from mmslg.engine.checkpoint_report import CheckpointReportHook
 from mmslg.engine.effective_batch import EffectiveBatchHook
 from mmslg.engine.layer_decay import LayerDecayOptimWrapperConstructor
+from mmslg.engine.precision_hook import PrecisionHook
 from mmslg.engine.runner import PairRunner
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     'EffectiveBatchHook',
     'LayerDecayOptimWrapperConstructor',
     'PairRunner',
+    'PrecisionHook',
 ]

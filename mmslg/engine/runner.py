@@ -14,6 +14,7 @@ from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmslg.engine.checkpoints import read_checkpoint
 from mmslg.engine.main_process import from_main_process
 from mmslg.errors import InputError
+from mmslg.models.autocast import limit_autocast
 from mmslg.utils.config_errors import explain_config_errors
 from mmslg.utils.io import atomic_path
 
@@ -28,7 +29,7 @@ class PairRunner(Runner):
     def build_model(self, model: Any) -> Any:
         """Build the model."""
         with explain_config_errors(self.cfg):
-            return super().build_model(model)
+            return limit_autocast(super().build_model(model))
 
     def register_hooks(self, *args, **kwargs) -> None:
         """Build the hooks."""
