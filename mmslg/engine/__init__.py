@@ -12,6 +12,6 @@ __all__ = [
     'CheckpointReportHook',
     'LayerDecayOptimWrapperConstructor',
     'PairRunner',
-    'RunReportHook',
     'PrecisionHook',
+    'RunReportHook',
 ]

@@ -17,15 +17,18 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.model import is_model_wrapper
+from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
 from mmslg.engine.checkpoint_report import CheckpointReportHook
 from mmslg.engine.data_files import data_hashes, file_hash
+from mmslg.engine.precision_hook import describe_precision
 from mmslg.models.backbones import FrozenTrunk
 from mmslg.version import STACK, __version__, find_distribution
 
 ROOT = Path(__file__).resolve().parents[2]
+_OF_A_START = ('work_dir', 'load_from', 'resume', 'launcher', 'model_wrapper_cfg')
 
 
 def run_facts(runner: Runner) -> dict[str, Any]:
@@ -44,21 +47,26 @@ def run_facts(runner: Runner) -> dict[str, Any]:
         optimizer=optimizer_facts(runner.optim_wrapper),
         parameters=count_parameters(model),
         weights=dict(
-            trunk=[str(trunk.report or 'random weights') for trunk in trunks],
+            trunk=[str(trunk.report or 'frozen trunk of random weights') for trunk in trunks],
+            trunk_sha256=[trunk.fingerprint for trunk in trunks],
             checkpoint=next(filter(None, reports), None),
             resumed_at=runner.iter if runner._resume else None,
         ),
         data=data_facts(runner.cfg),
         protocols=protocols(runner),
-        precision=precision_facts(runner, trunks),
+        precision=precision_facts(runner, model, trunks),
         device=device_facts(),
         versions=versions(),
     )
 
 
 def config_facts(cfg: Config) -> dict[str, Any]:
-    """Return a config's file with its hash, the hash of all settings with overrides, and the file's git state."""
-    settings = hashlib.sha256(repr(sorted(_flat(cfg.to_dict()))).encode()).hexdigest()
+    """Return a config's file with hash and git state, and the hash of all settings with overrides.
+
+    The latter leaves out where a run lies, started from and was started by: they differ from start to start.
+    """
+    kept = {key: value for key, value in cfg.to_dict().items() if key not in _OF_A_START}
+    settings = hashlib.sha256(repr(sorted(_flat(kept))).encode()).hexdigest()
     if not cfg.filename:
         return dict(file=None, sha256=None, settings_sha256=settings, git=None)
     return dict(
@@ -115,7 +123,7 @@ def batch_facts(runner: Runner) -> dict[str, Any]:
 
 
 def length_facts(runner: Runner) -> dict[str, Any]:
-    """Return how long the training is: iterations, epochs (of a run in iterations, what they come to), samples."""
+    """Return iterations, epochs (a run in iterations: what they come to) and samples of the data."""
     samples = len(runner.train_dataloader.dataset)
     epochs = runner.max_epochs
     if 'max_iters' in runner.cfg.train_cfg:
@@ -165,7 +173,7 @@ def count_parameters(model: nn.Module) -> dict[str, dict[str, int]]:
 
 
 def data_facts(cfg: Config) -> dict[str, dict[str, str | None]]:
-    """Return the hashes of annotations and caption stores, and of the manifests of conversions beside them."""
+    """Return the hashes of annotations, caption stores, and manifests of conversions beside them."""
     files = data_hashes(cfg)
     manifests = sorted({os.path.join(os.path.dirname(path), 'manifest.json') for path in files})
     return dict(files=files, manifests={path: file_hash(path) for path in manifests if os.path.isfile(path)})
@@ -176,20 +184,22 @@ def protocols(runner: Runner) -> list[str]:
     if runner.val_loop is None:
         return []
     return [
-        str(metric.describe()) if hasattr(metric, 'describe') else type(metric).__name__
+        str(metric.describe()).removeprefix('protocol: ')
+        if hasattr(metric, 'describe')
+        else type(metric).__name__
         for metric in runner.val_evaluator.metrics
     ]
 
 
-def precision_facts(runner: Runner, trunks: list[FrozenTrunk]) -> dict[str, Any]:
-    """Return the types that are computed in."""
-    amp = type(runner.optim_wrapper).__name__ == 'AmpOptimWrapper'
-    kind = (runner.cfg.optim_wrapper.get('dtype') or 'float16') if amp else None
+def precision_facts(runner: Runner, model: nn.Module, trunks: list[FrozenTrunk]) -> dict[str, Any]:
+    """Return the types that are computed in, in words as well."""
+    amp = isinstance(runner.optim_wrapper, AmpOptimWrapper)
     return dict(
         trunk=[str(trunk.dtype).removeprefix('torch.') for trunk in trunks],
-        amp=kind,
-        tf32=torch.backends.cuda.matmul.allow_tf32,
-        compile=bool(runner.cfg.get('compile')),
+        amp=str(runner.optim_wrapper.cast_dtype or torch.float16).removeprefix('torch.') if amp else None,
+        tf32=torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
+        compiled=bool(runner.cfg.get('compile')),
+        words=describe_precision(model, amp),
     )
 
 
@@ -201,7 +211,7 @@ def device_facts() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions of Python, of CUDA and of what the arithmetic depends on; None for what is not there."""
+    """Return the versions of what the arithmetic depends on; None for what is not there."""
     stack = {wanted.module: find_distribution(wanted.distributions) for wanted in STACK}
     return dict(
         python=platform.python_version(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -53,35 +54,36 @@ def read_starts(path: Path) -> list[dict]:
     data = read_json(path)
     starts = data.get('starts') if isinstance(data, dict) else None
     if not isinstance(starts, list):
-        raise InputError(f'{path}: wanted the starts of a run; move the file away or choose another --work-dir')
+        raise InputError(
+            f'{path}: wanted the starts of a run; move the file away or choose another --work-dir'
+        )
     return starts
 
 
 def summarize(facts: dict[str, Any], where: str) -> list[str]:
     """Return the ten lines of :func:`mmslg.engine.run_facts.run_facts`'s findings."""
     config, weights, precision = facts['config'], facts['weights'], facts['precision']
-    length, optimizer = facts['length'], facts['optimizer']
-    groups = {f'{g["lr"]:.3g}/{g["weight_decay"]:g}': 0 for g in optimizer['groups']}
+    length, optimizer, parameters = facts['length'], facts['optimizer'], facts['parameters']
+    groups: Counter[str] = Counter()
     for group in optimizer['groups']:
         groups[f'{group["lr"]:.3g}/{group["weight_decay"]:g}'] += group['parameters']
     files = facts['data']['files'] | facts['data']['manifests']
     hashes = [f'{Path(path).name} {digest[:8] if digest else "missing"}' for path, digest in files.items()]
-    half = [f'trunk {kind}' for kind in precision['trunk']]
-    half.append(f'AMP {precision["amp"]}' if precision['amp'] else 'all else float32' if half else 'float32')
-    half += ['TF32'] if precision['tf32'] else []
-    half += ['compiled'] if precision['compile'] else []
     versions = [f'{name} {version}' for name, version in facts['versions'].items() if version]
     return [
-        f'run: {config["file"]} ({_git(config["git"])}), mmslg at {_git(facts["code"])}; seed {facts["seed"]}; {where}',
+        f'run: {config["file"]} ({_git(config["git"])}), mmslg {_git(facts["code"])}; '
+        f'seed {facts["seed"]}; {where}',
         batch_line(facts['batch'], optimizer['groups']),
-        f'length: {length["iterations"]} iterations, {length["epochs"]:g} epochs of {length["samples"]} pairs',
+        f'length: {length["iterations"]} iterations, '
+        f'{length["epochs"]:g} epochs of {length["samples"]} pairs',
         f'optimizer: {optimizer["type"]}, {len(optimizer["groups"])} groups; parameters by rate/decay: '
         + ', '.join(f'{name}: {_short(number)}' for name, number in groups.items()),
-        f'parameters: {_counted(facts["parameters"], "trainable")}; {_counted(facts["parameters"], "frozen")}',
+        f'parameters: {_counted(parameters, "trainable")}; {_counted(parameters, "frozen")}',
         'weights: ' + '; '.join(filter(None, [*weights['trunk'], weights['checkpoint'] or 'no checkpoint'])),
         f'data: {", ".join(hashes) or "no files"}',
         f'figures: {"; ".join(facts["protocols"]) or "no validation"}',
-        f'precision: {", ".join(half)}; on {facts["batch"]["processes"]} x {facts["device"]["name"]}',
+        f'precision: {precision["words"]}{", compiled" if precision["compiled"] else ""}; on '
+        f'{facts["batch"]["processes"]} x {facts["device"]["name"]}',
         f'versions: {", ".join(versions)}',
     ]
 
