@@ -130,6 +130,9 @@ class CheckpointReportHook(Hook):
         InputError: No key matches, or, in testing and resuming, not all do.
     """
 
+    loaded = ''
+    """What came of the last checkpoint, for the report of the run; empty where none was loaded."""
+
     priority = 'LOWEST'  # after the EMA hook has put its weights in place
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
@@ -142,4 +145,5 @@ class CheckpointReportHook(Hook):
         fine_tuning = isinstance(runner._train_loop, BaseLoop) and not runner._resume
         if not match.complete and not fine_tuning:
             raise InputError(f'{source}: the checkpoint does not fit the config: {match}')
-        print_log(f'checkpoint {source}: {match}', 'current')
+        self.loaded = f'checkpoint {source}: {match}'
+        print_log(self.loaded, 'current')

@@ -7,6 +7,7 @@ from typing import Any
 
 from mmengine.dist import master_only
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIMIZERS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
@@ -15,6 +16,7 @@ from torch import nn
 from mmslg.engine.checkpoint_report import fit_to_model
 from mmslg.engine.checkpoints import read_checkpoint
 from mmslg.engine.main_process import from_main_process
+from mmslg.engine.run_facts import batch_facts
 from mmslg.engine.trunk_state import build_for, leave_out
 from mmslg.errors import InputError
 from mmslg.models.autocast import limit_autocast
@@ -74,6 +76,15 @@ class PairRunner(Runner):
             if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:  # MMEngine asks None for its signature
                 raise KeyError(f'{kind} is not in the optimizer registry')
             return super().build_optim_wrapper(optim_wrapper)
+
+    def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
+        """Scale the rates of all groups with the effective batch: MMEngine counts no accumulated batches."""
+        if not (auto_scale_lr or {}).get('enable'):
+            return
+        batch, base = batch_facts(self)['effective'], auto_scale_lr['base_batch_size']
+        for group in optim_wrapper.optimizer.param_groups:
+            group['lr'] *= batch / base
+        self.logger.info(f'learning rates x {batch / base:g}: effective batch {batch}, the recipe has {base}')
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
         """Build the schedulers."""
