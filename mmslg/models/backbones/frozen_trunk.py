@@ -13,17 +13,18 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as run_checkpointed
 
 from mmslg.errors import InputError
+from mmslg.models.backbones.lora import add_lora
 from mmslg.models.backbones.trunk_weights import FILTERS, LoadReport, describe, fingerprint, load_weights
 
 _DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 
 
 class FrozenTrunk(nn.Module):
-    """A timm ViT of the DINOv2 or DINOv3 family whose weights never change.
+    """A timm ViT of the DINOv2 or DINOv3 family whose weights do not change unless ``trainable`` says so.
 
-    It runs as an explicit loop over blocks, so that adapters can stand in between. It stays in eval
-    mode (stochastic depth!) and none of its parameters asks for a gradient. Position embeddings are
-    resampled once per input size.
+    It runs as an explicit loop over blocks, so that adapters can stand in between. What is frozen stays
+    in eval mode (stochastic depth!), and none of its parameters asks for a gradient. Position embeddings
+    are resampled once per input size.
 
     In half precision the blocks' matrices are stored in it, and attention and MLPs run in it; embedding,
     norms, LayerScale and the sum over the blocks stay float32, so tokens are float32 wherever an adapter
@@ -37,7 +38,13 @@ class FrozenTrunk(nn.Module):
             a local file as the authors or timm publish it (.pth, .safetensors).
         patch_size: Patch side in pixels; weights of another one are resampled.
         dtype: ``'float32'``, ``'bfloat16'`` (float32 on a GPU without it; the log says so), or
-            ``'float16'``, for inference alone: without a loss scaler small gradients vanish in it.
+            ``'float16'``, for inference alone: without a loss scaler small gradients vanish in it. What
+            learns is float32 whatever it says.
+        trainable: How many of the last blocks learn, the final norm with them, or ``'all'``: patch
+            embedding, prefix tokens and positions too.
+        lora: Options of peft's ``LoraConfig`` (``r``, ``lora_alpha``, ``target_modules``, ...) for low-rank
+            updates of the blocks' matrices, by default those of attention (``qkv``, ``proj``). They start
+            at zero change. None: no updates.
         **kwargs: Further options of the timm model, such as ``depth`` and ``embed_dim`` for a small one.
 
     Attributes:
@@ -49,7 +56,8 @@ class FrozenTrunk(nn.Module):
         replaced: Names of frozen tensors that have other values since, out of a checkpoint of a training.
 
     Raises:
-        InputError: The model is not of these families, the checkpoint does not fit, or ``dtype`` is another.
+        InputError: The model is not of these families, the checkpoint does not fit, ``dtype``, ``trainable`` or
+            ``lora`` is none of these, or peft is not installed.
     """
 
     def __init__(
@@ -58,6 +66,8 @@ class FrozenTrunk(nn.Module):
         checkpoint: str | None = None,
         patch_size: int = 16,
         dtype: str = 'float32',
+        trainable: int | str = 0,
+        lora: dict | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__()
@@ -100,14 +110,46 @@ class FrozenTrunk(nn.Module):
         if self.report:
             print_log(str(self.report), 'current')
             self.fingerprint = fingerprint(self.vit.state_dict())
+        self.trainable = self._check_trainable(trainable, lora)
+        self.embedding_learns = trainable == 'all'
         self.requires_grad_(False)
+        if lora is not None:
+            add_lora(self.vit.blocks, lora)
+        elif self.trainable:
+            for part in (
+                self.vit if self.embedding_learns else self.vit.blocks[-self.trainable :],
+                self.vit.norm,
+            ):
+                part.requires_grad_(True)
+        self.learnt = frozenset(name for name, param in self.named_parameters() if param.requires_grad)
         self._store(_DTYPES[dtype])
         self.eval()
+
+    def _check_trainable(self, trainable: int | str, lora: dict | None) -> int:
+        """Return how many of the last blocks hold something that learns."""
+        if trainable != 'all' and (type(trainable) is not int or not 0 <= trainable <= self.depth):
+            raise InputError(
+                f"trunk trainable={trainable!r}: wanted the number of last blocks that learn, 0-{self.depth}, "
+                "or 'all'"
+            )
+        if lora is None:
+            return self.depth if trainable == 'all' else trainable
+        if trainable:
+            raise InputError(
+                f'trunk trainable={trainable!r} and lora: the updates are for frozen blocks; leave one of '
+                'the two out'
+            )
+        return self.depth
 
     @property
     def dtype(self) -> torch.dtype:
         """The type that the blocks' matrices are stored in, and run in."""
         return _dtype_of(self.vit.blocks[0])
+
+    @property
+    def learns_itself(self) -> bool:
+        """Whether the trunk's own weights learn, rather than nothing or updates beside them."""
+        return any('lora_' not in name for name in self.learnt)
 
     @property
     def source(self) -> dict[str, Any] | None:
@@ -126,8 +168,7 @@ class FrozenTrunk(nn.Module):
         """Names of the tensors that the trunk's own file can bring again: none if weights are random."""
         if self.fingerprint is None:
             return set()
-        learnt = {name for name, param in self.named_parameters() if param.requires_grad}
-        return set(self.state_dict()) - learnt - self.replaced
+        return set(self.state_dict()) - self.learnt - self.replaced
 
     def _store(self, dtype: torch.dtype) -> None:
         """Store the matrices of the frozen blocks in a type that the device can run."""
@@ -141,9 +182,42 @@ class FrozenTrunk(nn.Module):
             if isinstance(layer, nn.Linear) and not layer.weight.requires_grad:
                 layer.to(dtype)
 
+    def block_of(self, name: str) -> int:
+        """Return the block that a parameter of this module belongs to.
+
+        Args:
+            name: Name within this module.
+
+        Returns:
+            0 to depth - 1, -1 for what stands before the blocks, depth for the final norm.
+        """
+        if name.startswith('vit.blocks.'):
+            return int(name.split('.')[2])
+        return self.depth if name.startswith('vit.norm.') else -1
+
+    def unfreeze(self, blocks: int) -> None:
+        """Let the last blocks learn and the others rest, as far as ``trainable`` or ``lora`` lets them learn.
+
+        The final norm goes with the last block, and what stands before the blocks with the first.
+        """
+        for name, param in self.named_parameters():
+            if name in self.learnt:
+                block = min(max(self.block_of(name), 0), self.depth - 1)
+                param.requires_grad_(block >= self.depth - blocks)
+        self.train(self._mode)
+
     def train(self, mode: bool = True) -> FrozenTrunk:
-        """Stay in eval mode whatever ``mode`` says."""
-        return super().train(False)
+        """Put what learns into the mode; all else stays in eval mode."""
+        self._mode = mode
+        super().train(False)
+        for block in self.vit.blocks:
+            if not _learns(block):
+                continue
+            for name, module in block.named_modules():
+                # LoRA: the block is frozen, and the dropout before the update is not.
+                if '.lora_dropout' in name or all(param.requires_grad for param in block.parameters()):
+                    module.training = mode
+        return self
 
     def init_weights(self) -> None:
         """Keep the weights; MMEngine calls this on every module that has it."""
@@ -156,16 +230,21 @@ class FrozenTrunk(nn.Module):
         self._positions.clear()
         return super()._apply(*args, **kwargs)
 
-    @torch.no_grad()
     def _position(self, height: int, width: int, like: Tensor) -> tuple[Tensor, Tensor | None]:
         """What timm adds to a grid of patches: prefix tokens with positions, and the rotary embedding."""
+        if self.embedding_learns:  # it changes with every step
+            return self._resampled(height, width, like)
         key = (height, width, like.dtype)
         if key not in self._positions:
             if len(self._positions) >= 64:  # multi-scale training: bound what is kept
                 self._positions.clear()
-            added = self.vit._pos_embed(like.new_zeros(1, height, width, self.embed_dims))
-            self._positions[key] = added if isinstance(added, tuple) else (added, None)
+            with torch.no_grad():
+                self._positions[key] = self._resampled(height, width, like)
         return self._positions[key]
+
+    def _resampled(self, height: int, width: int, like: Tensor) -> tuple[Tensor, Tensor | None]:
+        added = self.vit._pos_embed(like.new_zeros(1, height, width, self.embed_dims))
+        return added if isinstance(added, tuple) else (added, None)
 
     def embed(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Cut images into tokens with positions.
@@ -177,7 +256,8 @@ class FrozenTrunk(nn.Module):
             Tokens ``(B, P + N, C)``, the P class and register tokens first, and the rotary embedding for
             :meth:`run_blocks` (None for DINOv2).
         """
-        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+        learns = self.embedding_learns and torch.is_grad_enabled()
+        with torch.set_grad_enabled(learns), torch.autocast(images.device.type, enabled=False):
             patches = self.vit.patch_embed(images)
             added, rope = self._position(patches.shape[1], patches.shape[2], patches)
             tokens = patches.flatten(1, 2) + added[:, self.num_prefix_tokens :]
@@ -194,7 +274,7 @@ class FrozenTrunk(nn.Module):
         """
         options = {} if rope is None else {'rope': rope}
         for block in self.vit.blocks[start:stop]:
-            if checkpointed and tokens.requires_grad:
+            if checkpointed and (tokens.requires_grad or _learns(block)):
                 tokens = run_checkpointed(_run_block, block, tokens, use_reentrant=False, **options)
             else:
                 tokens = _run_block(block, tokens, **options)
@@ -207,6 +287,10 @@ class FrozenTrunk(nn.Module):
 
 def _dtype_of(block: nn.Module) -> torch.dtype:
     return block.attn.proj.weight.dtype
+
+
+def _learns(block: nn.Module) -> bool:
+    return any(param.requires_grad for param in block.parameters())
 
 
 def _run_block(block: nn.Module, tokens: Tensor, **options: Any) -> Tensor:
