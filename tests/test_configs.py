@@ -34,13 +34,17 @@ def load(name, pairs):
         cfg.model.backbone.trunk.depth = 4  # the whole model is tried once, which takes its time
         if 'interaction_indexes' in cfg.model.backbone:
             cfg.model.backbone.interaction_indexes = range(4)
+    small = name.startswith('ablations/slgnet_flir')
+    if small:
+        cfg.model.num_queries = 100
+        cfg.model.backbone.trunk.pop('drop_path_rate', None)  # it takes gradients away at random
         if cfg.model.type == 'DINO':
             cfg.model.encoder.num_layers = cfg.model.decoder.num_layers = 1
     cfg.test_dataloader.dataset.ann_file = 'annotations_test.json'  # that of M3FD is annotations_val.json
     for loader in (cfg.train_dataloader, cfg.test_dataloader):
         loader.dataset.data_root = str(pairs)
         loader.dataset.metainfo.classes = ('person', 'car', 'bicycle')[: len(loader.dataset.metainfo.classes)]
-        loader.dataset.pipeline.resize.scale = (320, 256)  # DINO wants 900 places to ask
+        loader.dataset.pipeline.resize.scale = (160, 128) if small else (320, 256)  # DINO wants 900 places
     init_default_scope(cfg.default_scope)
     return cfg
 

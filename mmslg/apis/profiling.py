@@ -250,7 +250,7 @@ def check_gradients(model: nn.Module, batch: dict) -> GradientReport:
         batch: What the preprocessor returned.
     """
     model.train()
-    trunk = find_parts(model).trunk
+    trunk = find_parts(model).trunk.eval()  # stochastic depth would take gradients away
     frozen = {id(p) for n, p in trunk.named_parameters() if n not in trunk.learnt}
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
     for _ in range(WAKING_STEPS):

@@ -30,7 +30,7 @@ class UnfreezeHook(Hook):
         by_epoch: Whether milestones are epochs; else they are iterations.
 
     Raises:
-        InputError: Milestones do not ascend, nothing of the trunk is to learn, or the processes would wait for
+        InputError: Milestones do not ascend, nothing of the trunk is to learn, or processes would wait for
             gradients that do not come.
     """
 

@@ -56,8 +56,8 @@ class FrozenTrunk(nn.Module):
         replaced: Names of frozen tensors that have other values since, out of a checkpoint of a training.
 
     Raises:
-        InputError: The model is not of these families, the checkpoint does not fit, ``dtype``, ``trainable`` or
-            ``lora`` is none of these, or peft is not installed.
+        InputError: The model is not of these families, the checkpoint does not fit, ``dtype``,
+            ``trainable`` or ``lora`` is none of these, or peft is not installed.
     """
 
     def __init__(
@@ -129,8 +129,8 @@ class FrozenTrunk(nn.Module):
         """Return how many of the last blocks hold something that learns."""
         if trainable != 'all' and (type(trainable) is not int or not 0 <= trainable <= self.depth):
             raise InputError(
-                f"trunk trainable={trainable!r}: wanted the number of last blocks that learn, 0-{self.depth}, "
-                "or 'all'"
+                f'trunk trainable={trainable!r}: wanted the number of last blocks that learn, '
+                f"0-{self.depth}, or 'all'"
             )
         if lora is None:
             return self.depth if trainable == 'all' else trainable
