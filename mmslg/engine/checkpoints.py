@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 import shutil
@@ -78,7 +79,8 @@ def _reason(error: Exception) -> str:
     found = re.search(r'GLOBAL (\S+)', str(error))
     if found:
         return f'it holds {found[1]}, which is neither a tensor nor a plain value'
-    if 'PytorchStreamReader' in str(error) or isinstance(error, EOFError):
+    broken = isinstance(error, EOFError) or getattr(error, 'errno', None) == errno.EINVAL  # a cut zip
+    if 'PytorchStreamReader' in str(error) or broken:
         return 'the file is truncated or damaged'
     return 'it is no file of PyTorch, or a damaged one'
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
@@ -14,7 +15,10 @@ from torch.utils.checkpoint import checkpoint as run_checkpointed
 
 from mmslg.errors import InputError
 from mmslg.models.backbones.lora import add_lora
-from mmslg.models.backbones.trunk_weights import FILTERS, LoadReport, describe, fingerprint, load_weights
+from mmslg.models.backbones.trunk_blocks import dtype_of, learns, run_block
+from mmslg.models.backbones.trunk_weights import LoadReport, build_vit, describe, fingerprint, load_weights
+
+_KEPT_SIZES = 8
 
 _DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 
@@ -24,7 +28,8 @@ class FrozenTrunk(nn.Module):
 
     It runs as an explicit loop over blocks, so that adapters can stand in between. What is frozen stays
     in eval mode (stochastic depth!), and none of its parameters asks for a gradient. Position embeddings
-    are resampled once per input size.
+    keep the grid that they are published on and are resampled from it once per input size; the last few
+    are kept.
 
     In half precision the blocks' matrices are stored in it, and attention and MLPs run in it; embedding,
     norms, LayerScale and the sum over the blocks stay float32, so tokens are float32 wherever an adapter
@@ -73,24 +78,7 @@ class FrozenTrunk(nn.Module):
         super().__init__()
         if dtype not in _DTYPES:
             raise InputError(f'trunk dtype={dtype!r}: wanted {", ".join(_DTYPES)}')
-        if not ('dinov2' in name or 'dinov3' in name):
-            raise InputError(f'wanted a DINOv2 or DINOv3 model of timm, got {name!r}')
-        kwargs = dict(patch_size=patch_size, dynamic_img_size=True, num_classes=0, **kwargs)
-        try:
-            self.vit = timm.create_model(name, pretrained=checkpoint == 'pretrained', **kwargs)
-        except RuntimeError as error:
-            raise InputError(f'timm cannot build the trunk {name!r}: {error}') from error
-        except (OSError, ValueError) as error:
-            if checkpoint != 'pretrained':
-                raise
-            raise InputError(
-                f'the published weights of {name} cannot be downloaded ({type(error).__name__}); put the '
-                'file on this machine and set checkpoint=PATH'
-            ) from error
-        if type(self.vit) not in FILTERS or getattr(self.vit, 'rope_mixed', False):
-            raise InputError(
-                f'wanted a DINOv2 or DINOv3 trunk, timm builds {name!r} as {type(self.vit).__name__}'
-            )
+        self.vit = build_vit(name, checkpoint == 'pretrained', patch_size, kwargs)
         # The weights are final: without this mark MMEngine's init_weights() would draw them anew.
         self.vit.is_init = self.is_init = True
         self.name = name
@@ -100,7 +88,7 @@ class FrozenTrunk(nn.Module):
         self.depth = len(self.vit.blocks)
         self.num_prefix_tokens: int = self.vit.num_prefix_tokens
         self.report: LoadReport | None = None
-        self._positions: dict[tuple, tuple[Tensor, Tensor | None]] = {}
+        self._positions: OrderedDict[tuple[int, int], tuple[Tensor, Tensor | None]] = OrderedDict()
         if checkpoint == 'pretrained':
             self.report = describe(self.vit, f'timm {name}')
         elif checkpoint is not None:
@@ -144,7 +132,7 @@ class FrozenTrunk(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """The type that the blocks' matrices are stored in, and run in."""
-        return _dtype_of(self.vit.blocks[0])
+        return dtype_of(self.vit.blocks[0])
 
     @property
     def learns_itself(self) -> bool:
@@ -168,7 +156,8 @@ class FrozenTrunk(nn.Module):
         """Names of the tensors that the trunk's own file can bring again: none if weights are random."""
         if self.fingerprint is None:
             return set()
-        return set(self.state_dict()) - self.learnt - self.replaced
+        learning = {name for name, param in self.named_parameters() if param.requires_grad}
+        return set(self.state_dict()) - self.learnt - learning - self.replaced
 
     def _store(self, dtype: torch.dtype) -> None:
         """Store the matrices of the frozen blocks in a type that the device can run."""
@@ -211,7 +200,7 @@ class FrozenTrunk(nn.Module):
         self._mode = mode
         super().train(False)
         for block in self.vit.blocks:
-            if not _learns(block):
+            if not learns(block):
                 continue
             for name, module in block.named_modules():
                 # LoRA: the block is frozen, and the dropout before the update is not.
@@ -230,20 +219,40 @@ class FrozenTrunk(nn.Module):
         self._positions.clear()
         return super()._apply(*args, **kwargs)
 
-    def _position(self, height: int, width: int, like: Tensor) -> tuple[Tensor, Tensor | None]:
+    def fit_positions(self, num_positions: int) -> None:
+        """Make room for the position embeddings of an older checkpoint, which come on another square grid.
+
+        Args:
+            num_positions: Length of its ``pos_embed``; one that no square grid has changes nothing.
+        """
+        present = getattr(self.vit, 'pos_embed', None)
+        if present is None or present.shape[1] == num_positions:
+            return
+        patches = self.vit.patch_embed
+        num_prefix = present.shape[1] - patches.num_patches
+        side = math.isqrt(max(num_positions - num_prefix, 0))
+        if side and side**2 + num_prefix == num_positions:
+            self._positions.clear()
+            empty = present.new_zeros(1, num_positions, present.shape[2])
+            self.vit.pos_embed = nn.Parameter(empty, requires_grad=present.requires_grad)
+            patches.set_input_size(img_size=side * self.patch_size)
+
+    def _position(self, height: int, width: int) -> tuple[Tensor, Tensor | None]:
         """What timm adds to a grid of patches: prefix tokens with positions, and the rotary embedding."""
-        if self.embedding_learns:  # it changes with every step
-            return self._resampled(height, width, like)
-        key = (height, width, like.dtype)
+        # What learns changes with every step; and a look-up by size would compile every size anew.
+        if self.embedding_learns or torch.compiler.is_compiling():
+            return self._resample(height, width)
+        key = (height, width)
         if key not in self._positions:
-            if len(self._positions) >= 64:  # multi-scale training: bound what is kept
-                self._positions.clear()
-            with torch.no_grad():
-                self._positions[key] = self._resampled(height, width, like)
+            self._positions[key] = self._resample(height, width)
+        self._positions.move_to_end(key)
+        while len(self._positions) > _KEPT_SIZES:
+            self._positions.popitem(last=False)
         return self._positions[key]
 
-    def _resampled(self, height: int, width: int, like: Tensor) -> tuple[Tensor, Tensor | None]:
-        added = self.vit._pos_embed(like.new_zeros(1, height, width, self.embed_dims))
+    def _resample(self, height: int, width: int) -> tuple[Tensor, Tensor | None]:
+        nothing = self.vit.patch_embed.proj.weight.new_zeros(1, height, width, self.embed_dims)
+        added = self.vit._pos_embed(nothing)
         return added if isinstance(added, tuple) else (added, None)
 
     def embed(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -256,10 +265,10 @@ class FrozenTrunk(nn.Module):
             Tokens ``(B, P + N, C)``, the P class and register tokens first, and the rotary embedding for
             :meth:`run_blocks` (None for DINOv2).
         """
-        learns = self.embedding_learns and torch.is_grad_enabled()
-        with torch.set_grad_enabled(learns), torch.autocast(images.device.type, enabled=False):
+        with_graph = self.embedding_learns and torch.is_grad_enabled()
+        with torch.set_grad_enabled(with_graph), torch.autocast(images.device.type, enabled=False):
             patches = self.vit.patch_embed(images)
-            added, rope = self._position(patches.shape[1], patches.shape[2], patches)
+            added, rope = self._position(patches.shape[1], patches.shape[2])
             tokens = patches.flatten(1, 2) + added[:, self.num_prefix_tokens :]
             prefix = added[:, : self.num_prefix_tokens].expand(len(images), -1, -1)
             return self.vit.norm_pre(torch.cat([prefix, tokens], 1)), rope
@@ -274,34 +283,12 @@ class FrozenTrunk(nn.Module):
         """
         options = {} if rope is None else {'rope': rope}
         for block in self.vit.blocks[start:stop]:
-            if checkpointed and (tokens.requires_grad or _learns(block)):
-                tokens = run_checkpointed(_run_block, block, tokens, use_reentrant=False, **options)
+            if checkpointed and (tokens.requires_grad or learns(block)):
+                tokens = run_checkpointed(run_block, block, tokens, use_reentrant=False, **options)
             else:
-                tokens = _run_block(block, tokens, **options)
+                tokens = run_block(block, tokens, **options)
         return tokens
 
     def norm(self, tokens: Tensor) -> Tensor:
         """Apply the trunk's final norm."""
         return self.vit.norm(tokens)
-
-
-def _dtype_of(block: nn.Module) -> torch.dtype:
-    return block.attn.proj.weight.dtype
-
-
-def _learns(block: nn.Module) -> bool:
-    return any(param.requires_grad for param in block.parameters())
-
-
-def _run_block(block: nn.Module, tokens: Tensor, **options: Any) -> Tensor:
-    """Run a block in the type of its matrices, with the sum over the blocks in that of the tokens."""
-    dtype = _dtype_of(block)
-    if dtype == torch.float16 and tokens.requires_grad:
-        raise InputError(
-            'the trunk in float16 serves inference: in training small gradients would vanish in it; '
-            "set model.backbone.trunk.dtype='bfloat16', or 'float32' with --amp"
-        )
-    if dtype == tokens.dtype or dtype not in (torch.bfloat16, torch.float16):
-        return block(tokens, **options)
-    with torch.autocast(tokens.device.type, dtype):
-        return block(tokens, **options)
