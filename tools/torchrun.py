@@ -1,7 +1,7 @@
 """Start the processes of a run with torchrun, and leave it to them to say what is wrong.
 
-Torchrun ends the others when one has failed. Its report, a traceback through its own code, would bury the line
-that the failed process has printed: only an end by a signal, of which no process can tell, is said here.
+Torchrun ends the others when one has failed. Its report, a traceback through its own code, would bury the
+line that the failed process has printed: only an end by a signal, of which no process can tell, is said here.
 """
 
 import logging
