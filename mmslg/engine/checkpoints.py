@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -99,7 +100,8 @@ def _reason(error: Exception) -> str:
     found = re.search(r'GLOBAL (\S+)', str(error))
     if found:
         return f'it holds {found[1]}, which is neither a tensor nor a plain value'
-    if 'PytorchStreamReader' in str(error) or isinstance(error, (EOFError, SafetensorError)):
+    cut = getattr(error, 'errno', None) == errno.EINVAL  # a zip
+    if 'PytorchStreamReader' in str(error) or cut or isinstance(error, (EOFError, SafetensorError)):
         return 'the file is truncated or damaged'
     return 'it is no file of PyTorch, or a damaged one'
 

@@ -150,6 +150,21 @@ def test_a_whole_checkpoint_with_the_trunks_file_at_hand(pairs, trunk_file):
         assert sum(name.startswith(TRUNK) for name in checkpoint_of(other)['state_dict']) == held
 
 
+def test_a_whole_checkpoint_with_another_grid_of_positions(pairs, trunk_file, tmp_path):
+    """Once positions were resampled as weights were loaded; such a checkpoint keeps its grid."""
+    model = detector(pairs, trunk_file, 'model.backbone.trunk.img_size=96')
+    path = tmp_path / 'old.pth'
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(META)), path)
+    assert same(load_detector(config(pairs, tmp_path / 'none'), str(path)), model)  # no file of the trunk
+    other = detector(pairs, trunk_file)
+    fit_to_model('old.pth', other, read_checkpoint(str(path)))
+    later = checkpoint_of(other)
+    assert [name for name in later['state_dict'] if name.startswith(TRUNK)] == [f'{TRUNK}pos_embed']
+    again = detector(pairs, trunk_file)
+    fit_to_model('later.pth', again, later)
+    assert again.backbone.trunk.vit.pos_embed.shape == (1, 1 + 6 * 6, 24)
+
+
 def test_tensors_of_a_trunk_that_the_config_does_not_have(pairs, trunk_file, tmp_path):
     checkpoint = checkpoint_of(detector(pairs, trunk_file))
     checkpoint['state_dict'][f'{TRUNK}blocks.0.attn.qkv.lora_A.weight'] = torch.ones(2, 24)

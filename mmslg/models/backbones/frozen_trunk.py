@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
+import re
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,8 @@ from torch.utils.checkpoint import checkpoint as run_checkpointed
 from mmslg.errors import InputError
 from mmslg.models.backbones.trunk_weights import FILTERS, LoadReport, describe, fingerprint, load_weights
 
+_KEPT_SIZES = 8
+
 _DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 
 
@@ -22,8 +27,8 @@ class FrozenTrunk(nn.Module):
     """A timm ViT of the DINOv2 or DINOv3 family whose weights never change.
 
     It runs as an explicit loop over blocks, so that adapters can stand in between. It stays in eval
-    mode (stochastic depth!) and none of its parameters asks for a gradient. Position embeddings are
-    resampled once per input size.
+    mode (stochastic depth!) and none of its parameters asks for a gradient. Position embeddings keep the
+    grid that they are published on and are resampled from it once per input size; the last few are kept.
 
     In half precision the blocks' matrices are stored in it, and attention and MLPs run in it; embedding,
     norms, LayerScale and the sum over the blocks stay float32, so tokens are float32 wherever an adapter
@@ -66,6 +71,10 @@ class FrozenTrunk(nn.Module):
         if not ('dinov2' in name or 'dinov3' in name):
             raise InputError(f'wanted a DINOv2 or DINOv3 model of timm, got {name!r}')
         kwargs = dict(patch_size=patch_size, dynamic_img_size=True, num_classes=0, **kwargs)
+        published = timm.get_pretrained_cfg(name)
+        if published is not None:
+            grid = published.input_size[-1] // int(re.search(r'patch(\d+)', name)[1])
+            kwargs.setdefault('img_size', grid * patch_size)
         try:
             self.vit = timm.create_model(name, pretrained=checkpoint == 'pretrained', **kwargs)
         except RuntimeError as error:
@@ -90,7 +99,7 @@ class FrozenTrunk(nn.Module):
         self.depth = len(self.vit.blocks)
         self.num_prefix_tokens: int = self.vit.num_prefix_tokens
         self.report: LoadReport | None = None
-        self._positions: dict[tuple, tuple[Tensor, Tensor | None]] = {}
+        self._positions: OrderedDict[tuple[int, int], tuple[Tensor, Tensor | None]] = OrderedDict()
         if checkpoint == 'pretrained':
             self.report = describe(self.vit, f'timm {name}')
         elif checkpoint is not None:
@@ -156,16 +165,41 @@ class FrozenTrunk(nn.Module):
         self._positions.clear()
         return super()._apply(*args, **kwargs)
 
-    @torch.no_grad()
-    def _position(self, height: int, width: int, like: Tensor) -> tuple[Tensor, Tensor | None]:
+    def fit_positions(self, num_positions: int) -> None:
+        """Make room for the position embeddings of an older checkpoint, which come on another square grid.
+
+        Args:
+            num_positions: Length of its ``pos_embed``; one that no square grid has changes nothing.
+        """
+        present = getattr(self.vit, 'pos_embed', None)
+        if present is None or present.shape[1] == num_positions:
+            return
+        patches = self.vit.patch_embed
+        num_prefix = present.shape[1] - patches.num_patches
+        side = math.isqrt(max(num_positions - num_prefix, 0))
+        if side and side**2 + num_prefix == num_positions:
+            self._positions.clear()
+            empty = present.new_zeros(1, num_positions, present.shape[2])
+            self.vit.pos_embed = nn.Parameter(empty, requires_grad=present.requires_grad)
+            patches.set_input_size(img_size=side * self.patch_size)
+
+    def _position(self, height: int, width: int) -> tuple[Tensor, Tensor | None]:
         """What timm adds to a grid of patches: prefix tokens with positions, and the rotary embedding."""
-        key = (height, width, like.dtype)
+        if torch.compiler.is_compiling():  # a look-up by size would compile every size anew
+            return self._resample(height, width)
+        key = (height, width)
         if key not in self._positions:
-            if len(self._positions) >= 64:  # multi-scale training: bound what is kept
-                self._positions.clear()
-            added = self.vit._pos_embed(like.new_zeros(1, height, width, self.embed_dims))
-            self._positions[key] = added if isinstance(added, tuple) else (added, None)
+            self._positions[key] = self._resample(height, width)
+        self._positions.move_to_end(key)
+        while len(self._positions) > _KEPT_SIZES:
+            self._positions.popitem(last=False)
         return self._positions[key]
+
+    @torch.no_grad()
+    def _resample(self, height: int, width: int) -> tuple[Tensor, Tensor | None]:
+        nothing = self.vit.patch_embed.proj.weight.new_zeros(1, height, width, self.embed_dims)
+        added = self.vit._pos_embed(nothing)
+        return added if isinstance(added, tuple) else (added, None)
 
     def embed(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Cut images into tokens with positions.
@@ -179,7 +213,7 @@ class FrozenTrunk(nn.Module):
         """
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
             patches = self.vit.patch_embed(images)
-            added, rope = self._position(patches.shape[1], patches.shape[2], patches)
+            added, rope = self._position(patches.shape[1], patches.shape[2])
             tokens = patches.flatten(1, 2) + added[:, self.num_prefix_tokens :]
             prefix = added[:, : self.num_prefix_tokens].expand(len(images), -1, -1)
             return self.vit.norm_pre(torch.cat([prefix, tokens], 1)), rope
