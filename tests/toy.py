@@ -32,8 +32,9 @@ test_cfg = dict(type='TestLoop')
 default_hooks = dict(
     checkpoint=dict(type='mmslg.CheckpointHook', by_epoch=False, interval=2, max_keep_ckpts=1),
     logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
+    precision=dict(type='mmslg.PrecisionHook'),
 )
-custom_hooks = [dict(type='mmslg.CheckpointReportHook'), dict(type='mmslg.EffectiveBatchHook')]
+custom_hooks = [dict(type='mmslg.CheckpointReportHook'), dict(type='mmslg.RunReportHook')]
 log_processor = dict(by_epoch=False)
 randomness = dict(seed=0)
 load_from = None
@@ -69,15 +70,16 @@ def done(result):
 class ToyModel(BaseModel):
     """Learns one layer of ``width`` weights."""
 
-    def __init__(self, width, bug=False):
+    def __init__(self, width, bug=False, loss='out.square().mean()'):
         super().__init__()
+        self.loss = loss
         if bug:
             len(3)
         self.layer = torch.nn.Linear(width, 1)
 
     def forward(self, inputs, mode='tensor'):
         out = self.layer(torch.stack(inputs).expand(-1, self.layer.in_features))
-        return {'loss': out.square().mean()} if mode == 'loss' else [dict(value=value) for value in out]
+        return {'loss': eval(self.loss)} if mode == 'loss' else [dict(value=value) for value in out]
 
 
 @DATASETS.register_module(force=True)

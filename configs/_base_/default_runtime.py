@@ -5,10 +5,11 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='mmslg.CheckpointHook', interval=1, max_keep_ckpts=2),
+    precision=dict(type='mmslg.PrecisionHook', tf32=False),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='mmslg.PairVisualizationHook'),
 )
-custom_hooks = [dict(type='mmslg.CheckpointReportHook'), dict(type='mmslg.EffectiveBatchHook')]
+custom_hooks = [dict(type='mmslg.CheckpointReportHook'), dict(type='mmslg.RunReportHook')]
 
 env_cfg = dict(
     cudnn_benchmark=False,

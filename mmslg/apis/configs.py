@@ -15,7 +15,7 @@ from mmslg.apis.image_sizes import resize_fault
 from mmslg.errors import InputError
 
 _LOADERS = tuple(f'{split}_dataloader' for split in ('train', 'val', 'test'))
-_SETTINGS = {
+SETTINGS = {
     *_LOADERS,
     *(f'{split}_{part}' for split in ('val', 'test') for part in ('cfg', 'evaluator')),
     *('model', 'work_dir', 'train_cfg', 'auto_scale_lr', 'optim_wrapper', 'param_scheduler', 'default_hooks'),
@@ -63,8 +63,8 @@ def read_config(path: str, options: dict | None = None) -> Config:
         known = set(cfg)
     except Exception as error:  # a config is a program
         raise InputError(f'{path}: the config cannot be read: {_reading_error(error)}') from None
-    for key in known - _SETTINGS:
-        similar = difflib.get_close_matches(key, _SETTINGS, 1, 0.8)
+    for key in known - SETTINGS:
+        similar = difflib.get_close_matches(key, SETTINGS, 1, 0.8)
         if similar and not key.startswith('_'):
             raise InputError(
                 f'{path}: there is no setting {key}; did you mean {similar[0]}? A variable of your own '
@@ -96,14 +96,14 @@ def _check_option(path: str, cfg: Config, option: str) -> None:
     """
     error = f'{path}: --cfg-options {option}: '
     first = option.split('.')[0]
-    if first not in _SETTINGS:
+    if first not in SETTINGS:
         if first in cfg:
             made = [
-                where for where, node in _dicts({k: cfg[k] for k in cfg if k in _SETTINGS}) if first in node
+                where for where, node in _dicts({k: cfg[k] for k in cfg if k in SETTINGS}) if first in node
             ]
             advice = f'override {made[0]}.{first}' if made else 'override the settings that it was used for'
             raise InputError(f'{error}{first} is a variable of the config, which has been read; {advice}')
-        raise InputError(error + _no_such(first, 'the config', _SETTINGS))
+        raise InputError(error + _no_such(first, 'the config', SETTINGS))
     node, parent = cfg._cfg_dict, ''
     for key in option.split('.'):
         if isinstance(node, (list, tuple)):

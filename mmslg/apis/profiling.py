@@ -14,6 +14,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mmslg.engine.trunk_state import trunk_settings
 from mmslg.errors import InputError
 from mmslg.models.backbones import FrozenTrunk, SLGViT
 from mmslg.models.necks import LanguageGuidedModulation, SimpleFeaturePyramid
@@ -23,34 +24,45 @@ WAKING_STEPS = 2
 """Optimizer steps until every parameter that starts at zero has moved."""
 
 
-def prepare(cfg: Config, seed: int = 0) -> None:
-    """Set a config's scope and the random seed, quieten the log, and take out all weight files."""
+def prepare(cfg: Config, seed: int = 0, keep_trunk: bool = False) -> None:
+    """Set a config's scope and the random seed, quieten the log, and take out weight files.
+
+    Args:
+        cfg: The config, changed.
+        seed: For torch.
+        keep_trunk: Leave the trunk's in.
+    """
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     MMLogger.get_current_instance().setLevel('WARNING')
     torch.manual_seed(seed)
-    _without_weights(cfg.model)
+    _without_init(cfg.model)
+    for settings in () if keep_trunk else trunk_settings(cfg.model):
+        settings['checkpoint'] = None
 
 
-def _without_weights(node: Any) -> None:
-    if isinstance(node, dict):
-        if isinstance(node.get('trunk'), dict):
-            node['trunk']['checkpoint'] = None
-        if isinstance(node.get('init_cfg'), dict) and node['init_cfg'].get('type') == 'Pretrained':
-            node['init_cfg'] = None
+def _without_init(node: Any) -> None:
+    init = node.get('init_cfg') if isinstance(node, dict) else None
+    if isinstance(init, dict) and init.get('type') == 'Pretrained':
+        node['init_cfg'] = None
     if isinstance(node, (dict, list, tuple)):
         for child in node.values() if isinstance(node, dict) else node:
-            _without_weights(child)
+            _without_init(child)
 
 
-def build_detector(cfg: Config, seed: int = 0) -> nn.Module:
-    """Build the model of a config with random weights; no weight file is read or downloaded.
+def build_detector(cfg: Config, seed: int = 0, keep_trunk: bool = False) -> nn.Module:
+    """Build the model of a config with random weights.
+
+    Args:
+        cfg: The config; its weight files are taken out.
+        seed: For torch.
+        keep_trunk: Read the frozen trunk's weights, or download them, as the config says.
 
     Raises:
         InputError: The config has no model, or names what does not exist.
     """
     if 'model' not in cfg:
         raise InputError(f'{cfg.filename}: the config has no model')
-    prepare(cfg, seed)
+    prepare(cfg, seed, keep_trunk)
     with explain_config_errors(cfg):
         model = MODELS.build(cfg.model)
     model.init_weights()
@@ -109,7 +121,10 @@ def count_parameters(model: nn.Module) -> list[ParameterCount]:
     parts = find_parts(model)
     backbone = parts.backbone
     adapter = (backbone.structure_encoder, backbone.adapters)
-    rows = [row('frozen trunk', parts.trunk), row('structure encoder', backbone.structure_encoder)]
+    rows = [
+        row('frozen trunk' if not parts.trunk.learnt else 'trunk', parts.trunk),
+        row('structure encoder', backbone.structure_encoder),
+    ]
     rows += [
         row(f'adapter {i} (after block {index})', module)
         for i, (index, module) in enumerate(zip(backbone.interaction_indexes, backbone.adapters))
@@ -210,7 +225,7 @@ class GradientReport:
     Attributes:
         without: Trainable, but no gradient came or it was zero.
         not_finite: Trainable, with an infinite or undefined gradient.
-        frozen_with: Frozen (or in the trunk), and yet with a gradient.
+        frozen_with: Frozen (or in the trunk and not asked to learn), and yet with a gradient.
     """
 
     without: list[str] = field(default_factory=list)
@@ -235,7 +250,8 @@ def check_gradients(model: nn.Module, batch: dict) -> GradientReport:
         batch: What the preprocessor returned.
     """
     model.train()
-    trunk = {id(p) for p in find_parts(model).trunk.parameters()}
+    trunk = find_parts(model).trunk.eval()  # stochastic depth would take gradients away
+    frozen = {id(p) for n, p in trunk.named_parameters() if n not in trunk.learnt}
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
     for _ in range(WAKING_STEPS):
         training_loss(model, batch).backward()
@@ -245,7 +261,7 @@ def check_gradients(model: nn.Module, batch: dict) -> GradientReport:
     report = GradientReport()
     for name, param in model.named_parameters():
         grad = param.grad
-        if not param.requires_grad or id(param) in trunk:
+        if not param.requires_grad or id(param) in frozen:
             if param.requires_grad or grad is not None:
                 report.frozen_with.append(name)
         elif grad is None or not grad.any():

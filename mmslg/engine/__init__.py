@@ -2,14 +2,18 @@
 
 from mmslg.engine.checkpoint_hook import CheckpointHook
 from mmslg.engine.checkpoint_report import CheckpointReportHook
-from mmslg.engine.effective_batch import EffectiveBatchHook
 from mmslg.engine.layer_decay import LayerDecayOptimWrapperConstructor
+from mmslg.engine.precision_hook import PrecisionHook
+from mmslg.engine.run_report import RunReportHook
 from mmslg.engine.runner import PairRunner
+from mmslg.engine.unfreeze_hook import UnfreezeHook
 
 __all__ = [
     'CheckpointHook',
     'CheckpointReportHook',
-    'EffectiveBatchHook',
     'LayerDecayOptimWrapperConstructor',
     'PairRunner',
+    'PrecisionHook',
+    'RunReportHook',
+    'UnfreezeHook',
 ]

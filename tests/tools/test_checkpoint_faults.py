@@ -190,7 +190,8 @@ def test_a_disk_that_was_full_before(run_train, toy_config, tmp_path):
 
 def test_a_full_disk_costs_no_checkpoint(run_train, tmp_path):
     """The checkpoint before is still there and can be resumed; nothing of the new one is."""
-    config = write_toy(tmp_path, 'model = dict(width=100000)\n')
+    slow = 'optim_wrapper = dict(optimizer=dict(lr=1e-9))\n'
+    config = write_toy(tmp_path, f'model = dict(width=100000)\n{slow}')
     run = ['--work-dir', tmp_path / 'run']
     done(run_train(config, *run))
     data = (tmp_path / 'run/iter_4.pth').read_bytes()

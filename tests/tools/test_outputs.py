@@ -12,10 +12,10 @@ from evaluation.functional.test_coco_ap import drawn
 from helpers import TINY, iterations, make_pairs, run_here
 from mmengine.config import Config
 
-from mmslg.apis.identity import claim, run_identity
 from mmslg.apis.launch import parse_options, read_config
 from mmslg.apis.profiling import build_detector
 from mmslg.captions.schema import CaptionRecord, StructuredCaption, write_captions
+from mmslg.engine.identity import claim, run_identity
 
 
 @pytest.fixture(scope='module')

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dist import get_world_size
 
+from mmslg.engine.data_files import data_hashes
 from mmslg.errors import InputError
 from mmslg.utils.io import read_json, write_json
 
 
-def run_identity(cfg: Config) -> dict[str, dict]:
+def run_identity(cfg: Config) -> dict[str, Any]:
     """Describe a run before it starts, in plain values.
 
     Returns:
         ``settings``: every setting by its dotted name, overrides and seed included. ``files``: SHA-256 of
         each annotation file and caption store that the datasets name, by path; None where there is none.
+        ``processes``: how many take part.
     """
-    settings = cfg.to_dict()
-    datasets = [
-        (settings.get(f'{split}_dataloader') or {}).get('dataset') for split in ('train', 'val', 'test')
-    ]
-    files = sorted(set(_files(datasets)))
-    return {'settings': dict(_flat(settings)), 'files': {path: _sha256(path) for path in files}}
+    settings = dict(_flat(cfg.to_dict()))
+    return {'settings': settings, 'files': data_hashes(cfg), 'processes': get_world_size()}
 
 
-def claim(folder: str | os.PathLike, identity: dict[str, dict]) -> None:
+def claim(folder: str | os.PathLike, identity: dict[str, Any]) -> None:
     """Write down whose folder this is before a run starts in it, as ``identity.json``.
 
     Raises:
@@ -46,16 +44,31 @@ def claim(folder: str | os.PathLike, identity: dict[str, dict]) -> None:
         write_json(file, identity, indent=1)
 
 
-def difference(before: dict[str, dict], now: dict[str, dict]) -> str:
+def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     """Name the first things in which two identities differ, ``''`` if there are none."""
-    found = []
+    return in_short(differences(before, now).values())
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> dict[str, str]:
+    """Return what there is to say of each setting and file in which two identities differ, by its name."""
     old, new = before['settings'], now['settings']
-    for key in [*old, *(key for key in new if key not in old)]:
-        if old.get(key) != new.get(key):
-            found.append(f'{key} was {old.get(key, "not set")!s:.60} and is {new.get(key, "not set")!s:.60}')
+    found = {
+        key: f'{key} was {old.get(key, "not set")!s:.60} and is {new.get(key, "not set")!s:.60}'
+        for key in [*old, *(key for key in new if key not in old)]
+        if old.get(key) != new.get(key)
+    }
     for path, digest in now['files'].items():
         if before['files'].get(path, digest) != digest:
-            found.append(f'{path} has another content')
+            found[path] = f'{path} has another content'
+    number, wanted = now.get('processes'), before.get('processes', now.get('processes'))
+    if number != wanted:
+        found['processes'] = f'there were {wanted} processes and are {number}'
+    return found
+
+
+def in_short(sentences: Iterable[str]) -> str:
+    """Return the first three in one line, and how many more there are."""
+    found = list(sentences)
     return '; '.join(found[:3]) + (f' and {len(found) - 3} more' if len(found) > 3 else '')
 
 
@@ -65,26 +78,3 @@ def _flat(node: Any, path: str = '') -> Iterator[tuple[str, str]]:
             yield from _flat(value, f'{path}.{key}' if path else str(key))
     else:
         yield path, repr(node)
-
-
-def _files(node: Any) -> Iterator[str]:
-    """Yield the annotation files and caption stores within the configs of datasets."""
-    if isinstance(node, dict):
-        for key in ('ann_file', 'caption_store'):
-            names = node.get(key)
-            for name in names if isinstance(names, (list, tuple)) else [names]:
-                if name and isinstance(name, str):
-                    yield os.path.join(node.get('data_root') or '', name)
-    if isinstance(node, (dict, list, tuple)):
-        for child in node.values() if isinstance(node, dict) else node:
-            yield from _files(child)
-
-
-def _sha256(path: str) -> str | None:
-    if not Path(path).is_file():
-        return None
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
