@@ -54,6 +54,7 @@ def load(name, pairs):
         loader.dataset.data_root = str(pairs)
         loader.dataset.metainfo.classes = ('person', 'car', 'bicycle')[: len(loader.dataset.metainfo.classes)]
         loader.dataset.pipeline.resize.scale = (160, 128) if small else (320, 256)  # DINO wants 900 places
+    cfg.train_dataloader.dataset.pipeline.update(crop=None)  # the same here
     cfg.train_dataloader.dataset.pipeline.resize.ratio_range = (1.0, 1.0)
     init_default_scope(cfg.default_scope)
     return cfg
