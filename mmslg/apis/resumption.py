@@ -22,7 +22,7 @@ MAY_DIFFER = (
     *(f'default_hooks.{name}.*' for name in ('logger', 'timer', 'visualization', 'checkpoint')),
     *(f'train_cfg.{name}' for name in ('max_iters', 'max_epochs', 'val_interval', 'val_begin')),
     *(f'*_dataloader.{name}' for name in ('num_workers', 'persistent_workers', 'pin_memory')),
-    '*_dataloader.prefetch_factor',
+    *('*_dataloader.prefetch_factor', 'model_wrapper_cfg.*'),
 )
 """Settings that a resumed run may have otherwise than the run had: its weights do not depend on them."""
 
@@ -104,7 +104,7 @@ def _same_run(cfg: Config, path: str, before: Any) -> str:
     if sorted(map(str, before['files'].values())) == sorted(map(str, now['files'].values())):
         admitted += _PATHS
     if not _has_seed(cfg):
-        admitted.append('randomness.seed')
+        admitted += ['randomness', 'randomness.seed']
     kept, refused = [], []
     for key, sentence in found.items():
         is_setting = key in before['settings'] or key in now['settings']

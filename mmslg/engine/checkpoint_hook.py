@@ -42,6 +42,12 @@ class CheckpointHook(hooks.CheckpointHook):
         super().before_train(runner)
         if not is_main_process():
             return
+        steps = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+        if self.interval * (len(runner.train_dataloader) if self.by_epoch else 1) % steps:
+            runner.logger.warning(
+                f'checkpoints lie between {steps} accumulated gradients, which they do not hold: a run that '
+                'goes on there is not exact; let default_hooks.checkpoint.interval be a multiple'
+            )
         self.identity = run_identity(runner.cfg)
         for folder in {str(runner.work_dir), str(self.out_dir)}:
             left = remove_leftovers(folder) if os.path.isdir(folder) else []

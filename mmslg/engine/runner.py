@@ -60,11 +60,15 @@ class PairRunner(Runner):
     def build_train_loop(self, loop: Any) -> Any:
         """Build the loop with its dataset, sampler and transforms; MMEngine's two go on exactly here."""
         if isinstance(loop, dict):
-            loop = {'type': 'EpochBasedTrainLoop' if loop.get('by_epoch') else 'IterBasedTrainLoop', **loop}
-            loop.pop('by_epoch', None)
+            loop = dict(loop)
+            if 'type' not in loop:
+                loop['type'] = 'EpochBasedTrainLoop' if loop.pop('by_epoch') else 'IterBasedTrainLoop'
             loop['type'] = _TRAIN_LOOPS.get(loop['type'], loop['type'])
         with explain_config_errors(self.cfg):
-            return super().build_train_loop(loop)
+            built = super().build_train_loop(loop)
+        if not isinstance(built, (EpochLoop, IterLoop)):
+            self.logger.warning(f'{type(built).__name__} is not known to go on exactly where it was killed')
+        return built
 
     def build_val_loop(self, loop: Any) -> Any:
         """Build the loop with its dataset and metrics."""

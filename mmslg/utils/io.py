@@ -151,7 +151,9 @@ def remove_leftovers(folder: str | os.PathLike) -> list[str]:
     Returns:
         The names, sorted.
     """
-    names = [name for name in os.listdir(folder) if re.fullmatch(r'\..+-part-[a-z0-9_]{8}(\..{1,15})?', name)]
+    names = [
+        name for name in os.listdir(folder) if re.fullmatch(r'\..+-part-[a-z0-9_]{8}(\.[^.]{1,15})?', name)
+    ]
     for name in names:
         Path(folder, name).unlink(missing_ok=True)
     return sorted(names)
