@@ -12,7 +12,9 @@ check_stack(require=True)  # before the first import of the stack, so that a mis
 from mmengine import registry as engine  # noqa: E402
 from mmengine.registry import Registry  # noqa: E402
 
-MODELS = Registry('model', parent=engine.MODELS, scope='mmslg', locations=['mmslg.models'])
+MODELS = Registry(
+    'model', parent=engine.MODELS, scope='mmslg', locations=['mmslg.models', 'mmslg.engine.learnt_ema']
+)
 DATASETS = Registry(
     'dataset', parent=engine.DATASETS, scope='mmslg', locations=['mmslg.datasets.paired_coco']
 )

@@ -120,3 +120,12 @@ def test_what_is_promised_without_openmmlab_runs_without_it(module):
     code = f'import sys; sys.modules.update(dict.fromkeys({absent})); import {module}'
     made = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
+
+
+def test_torch_is_no_older_than_what_is_used(request):
+    """Reading checkpoints needs torch.serialization.safe_globals; files are data by default from 2.6."""
+    text = (request.config.rootpath / 'requirements' / 'mminstall.txt').read_text()
+    bounds = {r.name: r.specifier for r in map(Requirement, re.findall(r'^torch.*', text, re.MULTILINE))}
+    assert '2.6.0' in bounds['torch'] and '2.5.1' not in bounds['torch']
+    assert '0.21.0' in bounds['torchvision'] and '0.20.1' not in bounds['torchvision']
+    assert metadata.version('torch').partition('+')[0] in bounds['torch']

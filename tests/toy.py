@@ -34,7 +34,7 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
     precision=dict(type='mmslg.PrecisionHook'),
 )
-custom_hooks = [dict(type='mmslg.CheckpointReportHook'), dict(type='mmslg.EffectiveBatchHook')]
+custom_hooks = [dict(type='mmslg.CheckpointReportHook'), dict(type='mmslg.RunReportHook')]
 log_processor = dict(by_epoch=False)
 randomness = dict(seed=0)
 load_from = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmslg.engine.data_files import data_hashes
 from mmslg.errors import InputError
 from mmslg.utils.io import read_json, write_json
 
@@ -21,12 +21,7 @@ def run_identity(cfg: Config) -> dict[str, dict]:
         ``settings``: every setting by its dotted name, overrides and seed included. ``files``: SHA-256 of
         each annotation file and caption store that the datasets name, by path; None where there is none.
     """
-    settings = cfg.to_dict()
-    datasets = [
-        (settings.get(f'{split}_dataloader') or {}).get('dataset') for split in ('train', 'val', 'test')
-    ]
-    files = sorted(set(_files(datasets)))
-    return {'settings': dict(_flat(settings)), 'files': {path: _sha256(path) for path in files}}
+    return {'settings': dict(_flat(cfg.to_dict())), 'files': data_hashes(cfg)}
 
 
 def claim(folder: str | os.PathLike, identity: dict[str, dict]) -> None:
@@ -65,26 +60,3 @@ def _flat(node: Any, path: str = '') -> Iterator[tuple[str, str]]:
             yield from _flat(value, f'{path}.{key}' if path else str(key))
     else:
         yield path, repr(node)
-
-
-def _files(node: Any) -> Iterator[str]:
-    """Yield the annotation files and caption stores within the configs of datasets."""
-    if isinstance(node, dict):
-        for key in ('ann_file', 'caption_store'):
-            names = node.get(key)
-            for name in names if isinstance(names, (list, tuple)) else [names]:
-                if name and isinstance(name, str):
-                    yield os.path.join(node.get('data_root') or '', name)
-    if isinstance(node, (dict, list, tuple)):
-        for child in node.values() if isinstance(node, dict) else node:
-            yield from _files(child)
-
-
-def _sha256(path: str) -> str | None:
-    if not Path(path).is_file():
-        return None
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

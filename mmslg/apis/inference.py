@@ -11,7 +11,8 @@ from torch import nn
 from mmslg.apis.configs import check_config
 from mmslg.apis.profiling import build_detector
 from mmslg.apis.resumption import read_tested
-from mmslg.engine.checkpoint_report import match_keys
+from mmslg.engine.checkpoint_report import fit_to_model, match_keys
+from mmslg.engine.trunk_state import build_for
 from mmslg.errors import InputError
 
 
@@ -24,9 +25,16 @@ def load_detector(cfg: Config, checkpoint: str) -> nn.Module:
     """
     check_config(cfg, evaluated=False)
     weights = read_tested(cfg, checkpoint)
-    model = build_detector(cfg)
+
+    def build(model: dict) -> nn.Module:
+        cfg.model = model
+        return build_detector(cfg, keep_trunk=True)
+
+    shapes = {name: value.shape for name, value in weights['state_dict'].items()}
+    model = build_for(shapes, cfg.model, build)
+    fit_to_model(checkpoint, model, weights)
     match, state = match_keys(model, weights)
-    if match.missing or match.reshaped:
+    if not match.complete:
         raise InputError(f'{checkpoint}: the checkpoint does not fit the config: {match}')
     model.load_state_dict({name: state[name] for name in match.matched})
     return model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()

@@ -38,6 +38,9 @@ def check_launcher(launcher: str) -> None:
     for name in wanted:
         if name not in ('MASTER_ADDR', 'SLURM_NODELIST') and not os.environ[name].isdigit():
             raise InputError(f'--launcher {launcher}: {name}={os.environ[name]!r}: wanted a whole number')
+    port = os.environ.get('MASTER_PORT', '1')
+    if launcher != 'none' and not (port.isdigit() and 0 < int(port) < 65536):
+        raise InputError(f'--launcher {launcher}: MASTER_PORT={port!r}: wanted a port from 1 to 65535')
 
 
 def start_processes(cfg: Config) -> None:
@@ -46,7 +49,7 @@ def start_processes(cfg: Config) -> None:
     The config's launcher is told; without one nothing happens.
 
     Raises:
-        InputError: The launcher has not set what it should.
+        InputError: The launcher has not set what it should, or the processes cannot meet.
     """
     launcher = cfg.get('launcher', 'none')
     if launcher == 'none':
@@ -63,20 +66,44 @@ def start_processes(cfg: Config) -> None:
     check_launcher(launcher)
     if launcher == 'slurm':
         _take_slurm_environment()
+    try:
+        _init_process_group(cfg.get('env_cfg', {}).get('dist_cfg', {}))
+    except torch.distributed.DistError as error:
+        raise InputError(_reason(str(error))) from error
+
+
+def _init_process_group(options: dict) -> None:
     if torch.cuda.is_available():
-        init_dist('pytorch', **cfg.get('env_cfg', {}).get('dist_cfg', {}))
+        init_dist('pytorch', **options)
         return
     if os.environ['RANK'] == '0':
         print('no GPU here: gloo in the place of nccl', flush=True)
     torch.distributed.init_process_group('gloo')
 
 
+def _reason(error: str) -> str:
+    host, port = os.environ['MASTER_ADDR'], os.environ['MASTER_PORT']
+    if 'EADDRINUSE' in error:
+        return (
+            f'MASTER_PORT={port} is in use on {host}, maybe by another run; give another, such as '
+            f'MASTER_PORT={int(port) % 60000 + 1}'
+        )
+    return (
+        f'the processes of the run cannot meet at {host}:{port} ({" ".join(error.split())[:200]}); check '
+        'MASTER_ADDR and MASTER_PORT, and that all of them were started'
+    )
+
+
 def _take_slurm_environment() -> None:
-    """Say in torch's words what Slurm says in its own; what is set already stays."""
+    """Say in torch's words what Slurm says in its own; what is set already stays.
+
+    The port follows from the job, so that two jobs on one machine do not meet.
+    """
     env = os.environ
     env['RANK'], env['WORLD_SIZE'] = env['SLURM_PROCID'], env['SLURM_NTASKS']
     env['LOCAL_RANK'] = env['SLURM_LOCALID']
-    env.setdefault('MASTER_PORT', '29500')
+    job = env.get('SLURM_JOB_ID', '')
+    env.setdefault('MASTER_PORT', str(20000 + int(job) % 10000) if job.isdigit() else '29500')
     if 'MASTER_ADDR' in env:
         return
     nodes = env['SLURM_NODELIST']

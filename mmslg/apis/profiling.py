@@ -14,6 +14,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mmslg.engine.trunk_state import trunk_settings
 from mmslg.errors import InputError
 from mmslg.models.backbones import FrozenTrunk, SLGViT
 from mmslg.models.necks import LanguageGuidedModulation, SimpleFeaturePyramid
@@ -23,34 +24,45 @@ WAKING_STEPS = 2
 """Optimizer steps until every parameter that starts at zero has moved."""
 
 
-def prepare(cfg: Config, seed: int = 0) -> None:
-    """Set a config's scope and the random seed, quieten the log, and take out all weight files."""
+def prepare(cfg: Config, seed: int = 0, keep_trunk: bool = False) -> None:
+    """Set a config's scope and the random seed, quieten the log, and take out weight files.
+
+    Args:
+        cfg: The config, changed.
+        seed: For torch.
+        keep_trunk: Leave the trunk's in.
+    """
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     MMLogger.get_current_instance().setLevel('WARNING')
     torch.manual_seed(seed)
-    _without_weights(cfg.model)
+    _without_init(cfg.model)
+    for settings in () if keep_trunk else trunk_settings(cfg.model):
+        settings['checkpoint'] = None
 
 
-def _without_weights(node: Any) -> None:
-    if isinstance(node, dict):
-        if isinstance(node.get('trunk'), dict):
-            node['trunk']['checkpoint'] = None
-        if isinstance(node.get('init_cfg'), dict) and node['init_cfg'].get('type') == 'Pretrained':
-            node['init_cfg'] = None
+def _without_init(node: Any) -> None:
+    init = node.get('init_cfg') if isinstance(node, dict) else None
+    if isinstance(init, dict) and init.get('type') == 'Pretrained':
+        node['init_cfg'] = None
     if isinstance(node, (dict, list, tuple)):
         for child in node.values() if isinstance(node, dict) else node:
-            _without_weights(child)
+            _without_init(child)
 
 
-def build_detector(cfg: Config, seed: int = 0) -> nn.Module:
-    """Build the model of a config with random weights; no weight file is read or downloaded.
+def build_detector(cfg: Config, seed: int = 0, keep_trunk: bool = False) -> nn.Module:
+    """Build the model of a config with random weights.
+
+    Args:
+        cfg: The config; its weight files are taken out.
+        seed: For torch.
+        keep_trunk: Read the frozen trunk's weights, or download them, as the config says.
 
     Raises:
         InputError: The config has no model, or names what does not exist.
     """
     if 'model' not in cfg:
         raise InputError(f'{cfg.filename}: the config has no model')
-    prepare(cfg, seed)
+    prepare(cfg, seed, keep_trunk)
     with explain_config_errors(cfg):
         model = MODELS.build(cfg.model)
     model.init_weights()

@@ -98,8 +98,6 @@ def measured_layers(parts: Parts, inputs: dict) -> dict[str, Callable[[], object
     backbone = parts.backbone
     rgb, ir = inputs['rgb'], inputs['ir']
     feats, shapes = flatten_levels(backbone.structure_encoder(rgb, ir))
-    sizes = shapes.prod(1)
-    starts = sizes.cumsum(0) - sizes
     height, width = (side // parts.trunk.patch_size for side in rgb.shape[-2:])
     centers = token_centers(height, width, rgb.device)
     tokens = torch.randn(len(rgb), height * width, parts.trunk.embed_dims, device=rgb.device)
@@ -107,7 +105,7 @@ def measured_layers(parts: Parts, inputs: dict) -> dict[str, Callable[[], object
     calls: dict[str, Callable[[], object]] = {}
     calls['structure encoder'] = partial(backbone.structure_encoder, rgb, ir)
     for i, adapter in enumerate(backbone.adapters):
-        calls[f'adapter {i}: injection'] = partial(adapter, tokens, feats, shapes, starts, centers)
+        calls[f'adapter {i}: injection'] = partial(adapter, tokens, feats, shapes, centers)
         if adapter.evolution is not None:
             calls[f'adapter {i}: evolution'] = partial(adapter.evolve, feats)
     if parts.lgm is not None:

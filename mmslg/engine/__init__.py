@@ -2,16 +2,16 @@
 
 from mmslg.engine.checkpoint_hook import CheckpointHook
 from mmslg.engine.checkpoint_report import CheckpointReportHook
-from mmslg.engine.effective_batch import EffectiveBatchHook
 from mmslg.engine.layer_decay import LayerDecayOptimWrapperConstructor
 from mmslg.engine.precision_hook import PrecisionHook
+from mmslg.engine.run_report import RunReportHook
 from mmslg.engine.runner import PairRunner
 
 __all__ = [
     'CheckpointHook',
     'CheckpointReportHook',
-    'EffectiveBatchHook',
     'LayerDecayOptimWrapperConstructor',
     'PairRunner',
     'PrecisionHook',
+    'RunReportHook',
 ]

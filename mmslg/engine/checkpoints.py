@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
+from mmslg.engine.plain_values import admitted_names, resolve
 from mmslg.errors import InputError
 from mmslg.utils.io import atomic_path
 
@@ -38,8 +37,8 @@ def read_checkpoint(path: str, map_location: Any = 'cpu', advice: str = '') -> d
         kind = 'this is a folder, wanted a checkpoint file' if file.is_dir() else 'no such checkpoint'
         raise InputError(f'{path}: {kind}{"; " + advice if advice else ""}')
     try:
-        with torch.serialization.safe_globals(_plain_types()):
-            checkpoint = torch.load(file, map_location=map_location, weights_only=True)
+        with torch.serialization.safe_globals(admitted_names()):
+            checkpoint = resolve(torch.load(file, map_location=map_location, weights_only=True))
     except Exception as error:  # a damaged pickle raises whatever its bytes spell
         raise InputError(f'{path}: not a checkpoint that can be loaded safely ({_reason(error)})') from None
     if not isinstance(checkpoint, dict):
@@ -72,14 +71,6 @@ def compare_classes(path: str, checkpoint: dict, classes: Sequence[str] | None) 
         f'{path}: the checkpoint was trained on the classes {", ".join(known)}; the config has '
         f'{", ".join(classes)}{order}'
     )
-
-
-def _plain_types() -> list:
-    """What MMEngine saves beside tensors: the histories of its log, which hold arrays."""
-    core = np._core if hasattr(np, '_core') else np.core
-    dtypes = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.uint32)]
-    arrays = [core.multiarray._reconstruct, core.multiarray.scalar, np.ndarray, np.dtype, *dtypes]
-    return [HistoryBuffer, getattr, slice, *arrays]
 
 
 def _reason(error: Exception) -> str:

@@ -7,12 +7,17 @@ from typing import Any
 
 from mmengine.dist import master_only
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIMIZERS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from torch import nn
 
+from mmslg.engine.checkpoint_report import fit_to_model
 from mmslg.engine.checkpoints import read_checkpoint
 from mmslg.engine.main_process import from_main_process
+from mmslg.engine.run_facts import batch_facts
+from mmslg.engine.trunk_state import build_for, leave_out
 from mmslg.errors import InputError
 from mmslg.models.autocast import limit_autocast
 from mmslg.utils.config_errors import explain_config_errors
@@ -27,9 +32,17 @@ class PairRunner(Runner):
     """
 
     def build_model(self, model: Any) -> Any:
-        """Build the model."""
+        """Build the model; the trunk's own file is not read if the checkpoint to load holds the trunk."""
         with explain_config_errors(self.cfg):
-            return limit_autocast(super().build_model(model))
+            if isinstance(model, nn.Module) or not self._load_from:
+                return limit_autocast(super().build_model(model))
+            return limit_autocast(
+                build_for(from_main_process(self._shapes_to_load), model, super().build_model)
+            )
+
+    def _shapes_to_load(self) -> dict[str, tuple]:
+        state = read_checkpoint(self._load_from, 'meta')['state_dict']
+        return {name: tuple(value.shape) for name, value in state.items()}
 
     def register_hooks(self, *args, **kwargs) -> None:
         """Build the hooks."""
@@ -64,17 +77,29 @@ class PairRunner(Runner):
                 raise KeyError(f'{kind} is not in the optimizer registry')
             return super().build_optim_wrapper(optim_wrapper)
 
+    def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
+        """Scale the rates of all groups with the effective batch: MMEngine counts no accumulated batches."""
+        if not (auto_scale_lr or {}).get('enable'):
+            return
+        batch, base = batch_facts(self)['effective'], auto_scale_lr['base_batch_size']
+        for group in optim_wrapper.optimizer.param_groups:
+            group['lr'] *= batch / base
+        self.logger.info(f'learning rates x {batch / base:g}: effective batch {batch}, the recipe has {base}')
+
     def build_param_scheduler(self, scheduler: Any) -> Any:
         """Build the schedulers."""
         with explain_config_errors(self.cfg):
             return super().build_param_scheduler(scheduler)
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
-        """Call the hooks; some build what they need before the run."""
+        """Call the hooks; some build what they need before the run, some add to a checkpoint."""
         if fn_name != 'before_run':
-            return super().call_hook(fn_name, **kwargs)
-        with explain_config_errors(self.cfg):
-            return super().call_hook(fn_name, **kwargs)
+            super().call_hook(fn_name, **kwargs)
+        else:
+            with explain_config_errors(self.cfg):
+                super().call_hook(fn_name, **kwargs)
+        if fn_name == 'before_save_checkpoint':
+            leave_out(self._bare_model, kwargs['checkpoint'])
 
     def load_checkpoint(
         self,
@@ -85,12 +110,18 @@ class PairRunner(Runner):
     ) -> dict:
         """Load a checkpoint: the main process reads it, and hands it to the others."""
         checkpoint = from_main_process(lambda: read_checkpoint(filename, map_location))
+        if isinstance(checkpoint.get('meta'), dict):
+            checkpoint['meta'].pop('config', None)  # MMEngine's resume() would run it
+        fit_to_model(filename, self._bare_model, checkpoint)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        model = self.model.module if is_model_wrapper(self.model) else self.model
-        checkpoint = _load_checkpoint_to_model(model, checkpoint, strict, revise_keys=revise_keys)
+        checkpoint = _load_checkpoint_to_model(self._bare_model, checkpoint, strict, revise_keys=revise_keys)
         self._has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')
         return checkpoint
+
+    @property
+    def _bare_model(self) -> nn.Module:
+        return self.model.module if is_model_wrapper(self.model) else self.model
 
     def resume(
         self,

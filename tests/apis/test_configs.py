@@ -23,7 +23,7 @@ train_dataloader = dict(batch_size=2, dataset=_data)
 val_dataloader = dict(batch_size=1, dataset=dict(type='RepeatDataset', times=2, dataset=_data))
 test_dataloader = dict(batch_size=1, dataset=dict(type='ConcatDataset', datasets=[_data, _data]))
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=4)
-custom_hooks = [dict(type='mmslg.EffectiveBatchHook')]
+custom_hooks = [dict(type='mmslg.RunReportHook')]
 load_from = None
 max_iters = 4
 """

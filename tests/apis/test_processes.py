@@ -1,5 +1,6 @@
 """Launchers: what they set, and what is said where they set nothing."""
 
+import argparse
 import os
 import socket
 import subprocess
@@ -9,12 +10,13 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmslg.apis.launch import add_common_arguments
 from mmslg.apis.processes import LAUNCHERS, check_launcher, start_processes
 from mmslg.errors import InputError
 
 NAMES = [
     *('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT', 'SLURM_PROCID', 'SLURM_LOCALID'),
-    *('SLURM_NTASKS', 'SLURM_NODELIST'),
+    *('SLURM_NTASKS', 'SLURM_NODELIST', 'SLURM_JOB_ID'),
 ]
 
 
@@ -91,6 +93,41 @@ def test_a_rank_that_is_no_number(slurm, monkeypatch):
     monkeypatch.setenv('SLURM_PROCID', 'first')
     with pytest.raises(InputError, match="SLURM_PROCID='first': wanted a whole number"):
         check_launcher('slurm')
+
+
+@pytest.mark.parametrize('port', ['0', '65536', 'x', ''])
+def test_a_port_that_is_none(slurm, monkeypatch, port):
+    monkeypatch.setenv('MASTER_PORT', port)
+    with pytest.raises(InputError, match=f"MASTER_PORT='{port}': wanted a port from 1 to 65535"):
+        check_launcher('slurm')
+
+
+@pytest.mark.parametrize(('job', 'port'), [('1234567', '24567'), ('', '29500')])
+def test_the_port_of_a_job(slurm, monkeypatch, job, port):
+    monkeypatch.delenv('MASTER_PORT')
+    monkeypatch.setenv('SLURM_JOB_ID', job)
+    monkeypatch.setattr(torch.distributed, 'init_process_group', lambda *_, **__: None)
+    monkeypatch.setattr('mmslg.apis.processes.init_dist', lambda *_, **__: None)
+    start_processes(Config(dict(launcher='slurm')))
+    assert os.environ['MASTER_PORT'] == port
+
+
+def test_processes_that_cannot_meet(slurm, monkeypatch):
+    def fail(*_, **__):
+        raise torch.distributed.DistStoreError('timed out after 600s\nwaiting for clients')
+
+    monkeypatch.setattr(torch.distributed, 'init_process_group', fail)
+    monkeypatch.setattr('mmslg.apis.processes.init_dist', fail)
+    with pytest.raises(InputError, match=r'cannot meet at localhost:\d+ \(timed out after 600s waiting for'):
+        start_processes(Config(dict(launcher='slurm')))
+
+
+def test_mpi_is_refused_where_it_is_asked_for(capsys):
+    parser = argparse.ArgumentParser()
+    add_common_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(['--launcher', 'mpi'])
+    assert "invalid choice: 'mpi' (choose from" in capsys.readouterr().err
 
 
 def test_one_process_starts_nothing():

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mmslg.apis.profiling import build_detector, find_parts, toy_batch
 from mmslg.engine import PairRunner
 from mmslg.models.autocast import limit_autocast, to_float32
-from mmslg.models.layers import HierarchicalStructuralAlignment
+from mmslg.models.layers import HierarchicalStructuralAlignment, SparseAttention
 
 HEADS = {
     'dino': 'slgnet_flir.py',
@@ -157,7 +157,7 @@ def test_within_the_features_sampling_points_and_ssim_are_float32():
     model, cfg = tiny('dino')
     limit_autocast(model)
     seen = []
-    fragile = (MultiScaleDeformableAttention, HierarchicalStructuralAlignment)
+    fragile = (MultiScaleDeformableAttention, SparseAttention, HierarchicalStructuralAlignment)
     for module in model.modules():
         if isinstance(module, fragile):
             module.register_forward_hook(lambda module, args, out: seen.append((type(module), out.dtype)))

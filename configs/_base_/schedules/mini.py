@@ -26,6 +26,6 @@ default_hooks = dict(
 log_processor = dict(by_epoch=False)
 custom_hooks = [
     *_base_.custom_hooks,
-    dict(type='EMAHook', ema_type='mmdet.ExpMomentumEMA', momentum=0.002, gamma=200),
+    dict(type='EMAHook', ema_type='mmslg.LearntEMA', momentum=0.002, gamma=200),
 ]
 randomness = dict(seed=0)

@@ -10,7 +10,13 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmslg.annotations import read_annotations
-from mmslg.evaluation.functional import evaluate_by_condition, format_coco, load_truth, notes_on_truth
+from mmslg.evaluation.functional import (
+    Protocol,
+    evaluate_by_condition,
+    format_coco,
+    load_truth,
+    notes_on_truth,
+)
 from mmslg.evaluation.functional.coco_ap import METRIC
 from mmslg.evaluation.metrics.predictions import (
     check_image,
@@ -60,6 +66,10 @@ class PairedCocoMetric(BaseMetric):
         self._category_ids = {c['name']: c['id'] for c in self.annotations.data['categories']}
         self._image_ids = {pair.id for pair in self.annotations.pairs}
 
+    def describe(self) -> Protocol:
+        """Return what the figures stand for."""
+        return protocol_of(METRIC, self.annotations, classes_of(self.dataset_meta, self.annotations))
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the predictions of each sample.
 
@@ -95,8 +105,7 @@ class PairedCocoMetric(BaseMetric):
             notes.append(f'detections: {self.outfile_prefix}.bbox.json')
         classes = classes_of(self.dataset_meta, self.annotations)
         rows = evaluate_by_condition(self.truth, detections, classes)
-        protocol = protocol_of(METRIC, self.annotations, classes)
-        print_log('\n'.join([str(protocol), *filter(None, notes), format_coco(rows)]), 'current')
+        print_log('\n'.join([str(self.describe()), *filter(None, notes), format_coco(rows)]), 'current')
         figures = {f'bbox_{name}': value for name, value in rows['all'].stats.items()}
         figures |= {f'{name}_precision': c.ap for name, c in rows['all'].classes.items()}
         for condition in rows.keys() - {'all'}:

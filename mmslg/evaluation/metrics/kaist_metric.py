@@ -90,6 +90,11 @@ class KAISTMissRateMetric(BaseMetric):
         self._by_name = {name: i for i, name in enumerate(self.truth.names)}
         self._by_id = {identity: i for i, identity in enumerate(self.truth.image_ids)}
 
+    def describe(self) -> Protocol:
+        """Return what the figures stand for."""
+        name = f'log-average miss rate in percent ({self.protocol}), IoU 0.50, {" and ".join(self.settings)}'
+        return Protocol(name, self.split, len(self.truth.names), self.label_modality, (PERSON,))
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the persons of each sample.
 
@@ -123,13 +128,7 @@ class KAISTMissRateMetric(BaseMetric):
         notes += filter(None, [unrun_images(len(found), len(self.truth.names))])
         if self.outfile_prefix is not None:
             notes.append(f'result files: {", ".join(self._write(detections))}')
-        name = f'log-average miss rate in percent ({self.protocol}), IoU 0.50, {" and ".join(self.settings)}'
-        protocol = Protocol(name, self.split, len(self.truth.names), self.label_modality, (PERSON,))
-        lines = [
-            str(protocol),
-            *notes,
-            format_table({'predictions': curves}, self.protocol),
-        ]
+        lines = [str(self.describe()), *notes, format_table({'predictions': curves}, self.protocol)]
         print_log('\n'.join(lines), 'current')
         return {
             f'{setting}_{split}': curves[setting][split].miss_rate

@@ -16,6 +16,7 @@ from mmslg.errors import InputError
 from mmslg.evaluation.functional import (
     ClassMatches,
     OrientedFigures,
+    Protocol,
     evaluate_class,
     format_oriented,
     images_by_condition,
@@ -73,6 +74,11 @@ class OrientedAPMetric(BaseMetric):
         self.annotations = read_annotations(ann_file)
         self._image_ids = {pair.id for pair in self.annotations.pairs}
 
+    def describe(self) -> Protocol:
+        """Return what the figures stand for."""
+        metric = f'{MODES[self.eval_mode]}, oriented boxes, IoU 0.50 (AP_50) and the mean over IoU 0.50:0.95'
+        return protocol_of(metric, self.annotations, classes_of(self.dataset_meta, self.annotations))
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Compare each sample with its ground truth.
 
@@ -112,8 +118,7 @@ class OrientedAPMetric(BaseMetric):
         """
         found = {image: (time, matches) for image, time, matches in results}
         classes = classes_of(self.dataset_meta, self.annotations)
-        metric = f'{MODES[self.eval_mode]}, oriented boxes, IoU 0.50 (AP_50) and the mean over IoU 0.50:0.95'
-        notes = [str(protocol_of(metric, self.annotations, classes))]
+        notes = [str(self.describe())]
         if len(found) < len(self._image_ids):
             notes.append(
                 f'only {len(found)} of {len(self._image_ids)} images were run; the others do not count'

@@ -42,6 +42,7 @@ class FrozenTrunk(nn.Module):
 
     Attributes:
         report: The :class:`LoadReport`, None for random weights.
+        origin: The argument ``checkpoint``.
         fingerprint: SHA-256 of the weights of the file, by which they are known again: names, shapes and
             float32 values of all tensors but patch embedding and positions, which are resampled. None for
             random weights.
@@ -83,6 +84,7 @@ class FrozenTrunk(nn.Module):
         # The weights are final: without this mark MMEngine's init_weights() would draw them anew.
         self.vit.is_init = self.is_init = True
         self.name = name
+        self.origin = checkpoint
         self.patch_size = patch_size
         self.embed_dims: int = self.vit.embed_dim
         self.depth = len(self.vit.blocks)

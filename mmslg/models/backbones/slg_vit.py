@@ -12,13 +12,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from mmcv.ops import MultiScaleDeformableAttention
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmslg.errors import InputError
 from mmslg.models.backbones.frozen_trunk import FrozenTrunk
-from mmslg.models.layers import FeatureFusionAdapter, StructureEncoder, flatten_levels, token_centers
+from mmslg.models.layers import (
+    FeatureFusionAdapter,
+    SparseAttention,
+    StructureEncoder,
+    flatten_levels,
+    token_centers,
+)
 from mmslg.models.outputs import BackboneOutput
 from mmslg.registry import MODELS
 
@@ -36,7 +41,7 @@ class SLGViT(BaseModule):
         structure: Arguments of :class:`StructureEncoder`; ``out_dims`` is the width of the adapters.
         interaction_indexes: Blocks after which structure is injected, ascending. None: four, evenly
             (as many as there are blocks, if fewer).
-        num_heads: Heads of the deformable attention; must divide the adapters' width.
+        num_heads: Heads of the sparse attention; must divide the adapters' width.
         num_points: Sampling points K per head and level.
         evolve_dims: Hidden width of the evolution MLP (Eq. 9).
         with_cp: Trade time for memory: recompute the blocks' activations in the backward pass.
@@ -85,14 +90,7 @@ class SLGViT(BaseModule):
             FeatureFusionAdapter(
                 self.trunk.embed_dims,
                 struct_dims,
-                MultiScaleDeformableAttention(
-                    struct_dims,
-                    num_heads=num_heads,
-                    num_levels=len(self.structure_encoder.strides),
-                    num_points=num_points,
-                    dropout=0.0,
-                    batch_first=True,
-                ),
+                SparseAttention(struct_dims, num_heads, len(self.structure_encoder.strides), num_points),
                 evolve_dims=evolve_dims if i < num_stages - 1 else 0,
             )
             for i in range(num_stages)
@@ -133,15 +131,13 @@ class SLGViT(BaseModule):
         tokens, rope = self.trunk.embed(rgb)
         height, width = (side // self.trunk.patch_size for side in rgb.shape[-2:])
         struct_feats, shapes = flatten_levels(self.structure_encoder(rgb, ir))
-        sizes = shapes.prod(1)
-        level_starts = sizes.cumsum(0) - sizes
         centers = token_centers(height, width, rgb.device)
         num_prefix = self.trunk.num_prefix_tokens
         start = 0
         for index, adapter in zip(self.interaction_indexes, self.adapters):
             tokens = self.trunk.run_blocks(tokens, start, index + 1, rope, self.with_cp)
             prefix, patches = tokens[:, :num_prefix], tokens[:, num_prefix:]
-            patches = adapter(patches, struct_feats, shapes, level_starts, centers)
+            patches = adapter(patches, struct_feats, shapes, centers)
             tokens = torch.cat([prefix, patches], 1)
             if adapter.evolution is not None:
                 struct_feats = adapter.evolve(struct_feats)

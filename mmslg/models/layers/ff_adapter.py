@@ -20,16 +20,16 @@ def token_centers(height: int, width: int, device: torch.device | None = None) -
     return torch.stack([grid_x.flatten(), grid_y.flatten()], -1)
 
 
-def flatten_levels(maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def flatten_levels(maps: Sequence[Tensor]) -> tuple[Tensor, tuple[tuple[int, int], ...]]:
     """Lay the levels of a pyramid one behind the other.
 
     Args:
         maps: Levels ``(B, D, H_l, W_l)``.
 
     Returns:
-        Features ``(B, sum(H_l * W_l), D)`` and the shapes ``(L, 2)`` as (H_l, W_l).
+        Features ``(B, sum(H_l * W_l), D)`` and (H_l, W_l) of each level.
     """
-    shapes = torch.tensor([m.shape[-2:] for m in maps], device=maps[0].device)
+    shapes = tuple((m.shape[2], m.shape[3]) for m in maps)
     return torch.cat([m.flatten(2).transpose(1, 2) for m in maps], 1), shapes
 
 
@@ -48,8 +48,7 @@ class FeatureFusionAdapter(nn.Module):
     Args:
         embed_dims: Width C of the tokens.
         struct_dims: Width D of the structural features and of the bottleneck.
-        attention: Multi-scale deformable attention of width D, with the call signature of mmcv's
-            ``MultiScaleDeformableAttention``.
+        attention: Attention of width D, with the call signature of :class:`SparseAttention`.
         evolve_dims: Hidden width of the evolution's MLP; 0 builds none (the last stage needs none).
     """
 
@@ -75,8 +74,7 @@ class FeatureFusionAdapter(nn.Module):
         self,
         tokens: Tensor,
         struct_feats: Tensor,
-        shapes: Tensor,
-        level_starts: Tensor,
+        shapes: Sequence[tuple[int, int]],
         centers: Tensor,
     ) -> Tensor:
         """Inject structure into the tokens (Eq. 7-8).
@@ -84,23 +82,13 @@ class FeatureFusionAdapter(nn.Module):
         Args:
             tokens: Patch tokens ``(B, N, C)``, without class and register tokens.
             struct_feats: Structural features ``(B, sum(H_l * W_l), D)``.
-            shapes: Shapes of the L levels ``(L, 2)`` as (H_l, W_l).
-            level_starts: Where each level starts ``(L,)``.
+            shapes: (H_l, W_l) of each level.
             centers: Centre of each token in [0, 1], ``(N, 2)`` as (x, y).
 
         Returns:
             Tokens ``(B, N, C)``.
         """
-        query = self.down(self.norm(tokens))
-        points = centers[None, :, None].expand(len(tokens), -1, len(shapes), -1)
-        sampled = self.attention(
-            query,
-            value=struct_feats,
-            identity=query.new_zeros(1),
-            reference_points=points,
-            spatial_shapes=shapes,
-            level_start_index=level_starts,
-        )
+        sampled = self.attention(self.down(self.norm(tokens)), struct_feats, shapes, centers)
         return tokens + self.gamma * self.up(sampled)
 
     def evolve(self, struct_feats: Tensor) -> Tensor:

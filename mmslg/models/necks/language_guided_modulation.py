@@ -44,7 +44,7 @@ class LanguageGuidedModulation(BaseModule):
                 'out of the neck'
             )
         self._check(inputs.text.shape)
-        return inputs._replace(maps=tuple(self.modulation(m, inputs.text) for m in inputs.maps))
+        return BackboneOutput(tuple(self.modulation(m, inputs.text) for m in inputs.maps), inputs.text)
 
     def _check(self, shape: Sequence[int]) -> None:
         parts, width = self.modulation.num_parts, self.text_dims

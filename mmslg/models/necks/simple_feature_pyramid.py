@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 from mmengine.model import BaseModule
 from timm.layers import LayerNorm2d
@@ -42,7 +43,8 @@ class SimpleFeaturePyramid(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.levels = nn.ModuleList()
+        self.in_stride = in_stride
+        self.levels = nn.ModuleDict()
         for stride in out_strides:
             octaves = math.log2(stride / in_stride)
             if octaves != int(octaves):
@@ -61,9 +63,47 @@ class SimpleFeaturePyramid(BaseModule):
                 nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
                 LayerNorm2d(out_channels),
             ]
-            self.levels.append(nn.Sequential(*layers))
+            self.levels[f's{stride}'] = nn.Sequential(*layers)
 
     def forward(self, inputs: BackboneOutput) -> tuple[Tensor, ...]:
         """Return the levels ``(B, out_channels, H/s, W/s)``, contiguous, in the order of out_strides."""
         (feats,) = inputs.maps
-        return tuple(level(feats).contiguous() for level in self.levels)
+        return tuple(level(feats).contiguous() for level in self.levels.values())
+
+    def key_by_stride(self, state: dict[str, Tensor], prefix: str = '') -> None:
+        """Name levels by their strides (``levels.s8``) in a state dict that counts them (``levels.0``).
+
+        The stride of a level is read off its layers: a transposed convolution for each octave up, a pooling,
+        which has no weights, in front of the convolution for each octave down.
+
+        Args:
+            state: Tensors by name, changed in place.
+            prefix: How names of this module start there.
+        """
+        start = re.compile(re.escape(f'{prefix}levels.') + r'(\d+)\.')
+        levels = {found[0] for found in map(start.match, state) if found}
+        strides = {level: self.in_stride * 2.0 ** _octaves(level, state) for level in levels}
+        for name in list(state):
+            found = start.match(name)
+            if found:
+                state[f'{prefix}levels.s{strides[found[0]]:g}.{name[found.end() :]}'] = state.pop(name)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args, **kwargs) -> None:
+        self.key_by_stride(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def _octaves(level: str, state: Mapping[str, Tensor]) -> int:
+    """Return by how many octaves a level is coarser than the backbone's map.
+
+    Args:
+        level: How the names of its tensors start.
+        state: Tensors by name.
+    """
+    layers = {
+        int(name[len(level) :].split('.')[0]): value
+        for name, value in state.items()
+        if name.startswith(level) and name.endswith('.weight') and value.ndim == 4
+    }
+    finer = sum(value.shape[-1] == 2 for value in layers.values())
+    return -finer if finer else min(layers, default=0)

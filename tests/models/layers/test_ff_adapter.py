@@ -1,9 +1,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from mmcv.ops import MultiScaleDeformableAttention
 
-from mmslg.models.layers import FeatureFusionAdapter, flatten_levels, token_centers
+from mmslg.models.layers import FeatureFusionAdapter, SparseAttention, flatten_levels, token_centers
 
 HEADS, POINTS, DIMS = 2, 3, 8
 SHAPES = [(8, 6), (4, 3), (2, 2)]
@@ -11,9 +10,7 @@ SHAPES = [(8, 6), (4, 3), (2, 2)]
 
 def build(evolve_dims=4, seed=0):
     torch.manual_seed(seed)
-    attention = MultiScaleDeformableAttention(
-        DIMS, num_heads=HEADS, num_levels=3, num_points=POINTS, dropout=0.0, batch_first=True
-    )
+    attention = SparseAttention(DIMS, HEADS, 3, POINTS)
     for p in attention.parameters():
         torch.nn.init.normal_(p, std=0.3)
     adapter = FeatureFusionAdapter(12, DIMS, attention, evolve_dims)
@@ -25,8 +22,7 @@ def inputs():
     torch.manual_seed(1)
     maps = [torch.randn(1, DIMS, *shape) for shape in SHAPES]
     feats, shapes = flatten_levels(maps)
-    sizes = shapes.prod(1)
-    return torch.randn(1, 12, 12), maps, feats, shapes, sizes.cumsum(0) - sizes, token_centers(4, 3)
+    return torch.randn(1, 12, 12), maps, feats, shapes, token_centers(4, 3)
 
 
 def bilinear(level, x, y):
@@ -50,13 +46,13 @@ def test_token_centers_are_half_a_cell_in():
 def test_levels_lie_row_by_row():
     feats, shapes = flatten_levels([torch.arange(6.0).view(1, 1, 2, 3), torch.tensor([[[[9.0]]]])])
     assert feats.flatten().tolist() == [0, 1, 2, 3, 4, 5, 9]
-    assert shapes.tolist() == [[2, 3], [1, 1]]
+    assert shapes == ((2, 3), (1, 1))
 
 
 def test_injection_is_equation_7_by_brute_force():
     adapter = build()
-    tokens, maps, feats, shapes, starts, centers = inputs()
-    result = adapter(tokens, feats, shapes, starts, centers)
+    tokens, maps, feats, shapes, centers = inputs()
+    result = adapter(tokens, feats, shapes, centers)
     attention = adapter.attention
     with torch.no_grad():
         queries = adapter.down(adapter.norm(tokens))[0]
@@ -85,20 +81,20 @@ def test_injection_is_equation_7_by_brute_force():
 
 def test_an_untrained_adapter_changes_nothing():
     adapter = FeatureFusionAdapter(12, DIMS, build().attention)
-    tokens, _, feats, shapes, starts, centers = inputs()
-    assert torch.equal(adapter(tokens, feats, shapes, starts, centers), tokens)
+    tokens, _, feats, shapes, centers = inputs()
+    assert torch.equal(adapter(tokens, feats, shapes, centers), tokens)
 
 
 def test_evolution_changes_what_the_next_stage_sees():
     adapter = build()
-    tokens, _, feats, shapes, starts, centers = inputs()
+    tokens, _, feats, shapes, centers = inputs()
     evolved = adapter.evolve(feats)
     assert evolved.shape == feats.shape
     norm, fc1, act, fc2 = adapter.evolution
     torch.testing.assert_close(evolved, feats + fc2(act(fc1(norm(feats)))))
     following = build(seed=2)
-    before = following(tokens, feats, shapes, starts, centers)
-    after = following(tokens, evolved, shapes, starts, centers)
+    before = following(tokens, feats, shapes, centers)
+    after = following(tokens, evolved, shapes, centers)
     assert not torch.allclose(before, after)
 
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 
@@ -44,3 +46,34 @@ def test_pyramid_sizes_round_up_like_a_heads_grid():
 def test_odd_stride_is_refused():
     with pytest.raises(InputError, match='times a power of two, got 24'):
         SimpleFeaturePyramid(16, out_strides=(24,))
+
+
+def counted(pyramid, strides):
+    """The state of a pyramid as older checkpoints hold it: levels are counted."""
+    state = pyramid.state_dict()
+    return {
+        re.sub(r'levels\.s(\d+)', lambda m: f'levels.{strides.index(int(m[1]))}', name): value
+        for name, value in state.items()
+    }
+
+
+@pytest.mark.parametrize('strides', [(2, 4, 8, 16, 32, 64, 128, 256), (8, 16, 32, 64), (64, 8)])
+def test_levels_are_keyed_by_stride_and_older_checkpoints_load(strides):
+    pyramid, other = (SimpleFeaturePyramid(16, out_channels=12, out_strides=strides) for _ in range(2))
+    assert {name.split('.')[1] for name in pyramid.state_dict()} == {f's{stride}' for stride in strides}
+    old = counted(pyramid, strides)
+    assert 'levels.0.0.weight' in old or strides[0] > 16
+    other.load_state_dict(old)
+    assert all(torch.equal(value, pyramid.state_dict()[name]) for name, value in other.state_dict().items())
+
+
+def test_a_level_goes_to_the_level_of_its_stride():
+    """From a head of strides 8-64 to one of 4-64: counted keys would put stride 8 into stride 4."""
+    source = SimpleFeaturePyramid(16, out_channels=12)
+    target = SimpleFeaturePyramid(16, out_channels=12, out_strides=(4, 8, 16, 32, 64))
+    before = target.state_dict()['levels.s4.0.weight'].clone()
+    missing, unexpected = target.load_state_dict(counted(source, (8, 16, 32, 64)), strict=False)
+    assert {name.split('.')[1] for name in missing} == {'s4'} and not unexpected
+    for name, value in source.state_dict().items():
+        assert torch.equal(target.state_dict()[name], value), name
+    assert torch.equal(target.state_dict()['levels.s4.0.weight'], before)

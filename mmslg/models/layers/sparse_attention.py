@@ -1,0 +1,113 @@
+"""Sparse attention: each query looks at a few learned points of a feature pyramid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class SparseAttention(nn.Module):
+    """Multi-scale deformable attention of Eq. 7-8 of arXiv:2601.02249, after arXiv:2010.04159.
+
+    Per head, every query looks at K points on each of the L levels, around its own place::
+
+        out = output_proj(concat_heads(sum_lk weight_lk * value_l(place + offset_lk)))
+
+    Offsets are in cells of the level and the weights' softmax goes over levels and points together, so they
+    sum to 1; outside of a level the value is 0. Under autocast too, all of it runs in the type of the
+    weights, float32: sampling points in half precision would be off by up to a pixel.
+
+    Names of parameters are those of mmcv's ``MultiScaleDeformableAttention``, whose weights fit. An
+    untrained attention looks around its place evenly: head h looks into direction h, point k at k + 1 cells.
+
+    Args:
+        embed_dims: Width D of queries, features and output.
+        num_heads: Heads M; must divide D.
+        num_levels: Levels L.
+        num_points: Points K per head and level.
+
+    Raises:
+        ValueError: ``num_heads`` does not divide ``embed_dims``.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int = 4, num_levels: int = 3, num_points: int = 4) -> None:
+        super().__init__()
+        if embed_dims % num_heads:
+            raise ValueError(f'num_heads={num_heads} does not divide embed_dims={embed_dims}')
+        self.num_heads = num_heads
+        self.num_levels = num_levels
+        self.num_points = num_points
+        num_samples = num_heads * num_levels * num_points
+        self.sampling_offsets = nn.Linear(embed_dims, 2 * num_samples)
+        self.attention_weights = nn.Linear(embed_dims, num_samples)
+        self.value_proj = nn.Linear(embed_dims, embed_dims)
+        self.output_proj = nn.Linear(embed_dims, embed_dims)
+        self._reset_parameters()
+
+    @torch.no_grad()
+    def _reset_parameters(self) -> None:
+        angles = torch.arange(self.num_heads) * (2 * math.pi / self.num_heads)
+        directions = torch.stack([angles.cos(), angles.sin()], -1)
+        directions = directions / directions.abs().amax(-1, keepdim=True)
+        distances = torch.arange(1, self.num_points + 1)
+        points = directions[:, None, None] * distances[:, None]
+        nn.init.zeros_(self.sampling_offsets.weight)
+        self.sampling_offsets.bias.copy_(points.expand(-1, self.num_levels, -1, -1).flatten())
+        nn.init.zeros_(self.attention_weights.weight)
+        nn.init.zeros_(self.attention_weights.bias)
+        for projection in (self.value_proj, self.output_proj):
+            nn.init.xavier_uniform_(projection.weight)
+            nn.init.zeros_(projection.bias)
+
+    def forward(
+        self, query: Tensor, feats: Tensor, shapes: Sequence[tuple[int, int]], centers: Tensor
+    ) -> Tensor:
+        """Gather from the levels what the queries look at.
+
+        Args:
+            query: Queries ``(B, N, D)``.
+            feats: Features of all levels, one behind the other, ``(B, sum(H_l * W_l), D)``.
+            shapes: (H_l, W_l) of each level.
+            centers: Place of each query in [0, 1], ``(N, 2)`` as (x, y).
+
+        Returns:
+            Features ``(B, N, D)``.
+        """
+        with torch.autocast(query.device.type, enabled=False):
+            dtype = self.value_proj.weight.dtype
+            query, feats = query.to(dtype), feats.to(dtype)
+            offsets = self._per_head(self.sampling_offsets(query)).unflatten(3, (self.num_levels, -1, 2))
+            weights = self._per_head(self.attention_weights(query)).softmax(-1)
+            # (B * M, L * K, N): queries last, so that memory is read in order.
+            weights = weights.permute(0, 2, 3, 1).flatten(0, 1)
+            weights = weights.unflatten(1, (self.num_levels, -1))
+            # grid_sample counts from -1 at one border to 1 at the other.
+            offsets, places = offsets.permute(0, 2, 3, 4, 1, 5), 2 * centers - 1
+            out: Tensor | None = None
+            for level, maps in enumerate(self._value_maps(feats, shapes)):
+                height, width = shapes[level]
+                step_x, step_y = 2 / width, 2 / height
+                delta_x, delta_y = offsets[:, :, level].unbind(-1)
+                grid = torch.stack([places[:, 0] + step_x * delta_x, places[:, 1] + step_y * delta_y], -1)
+                sampled = F.grid_sample(maps, grid.flatten(0, 1).to(dtype), align_corners=False)
+                gathered = (sampled * weights[:, level, None]).sum(2)
+                out = gathered if out is None else out + gathered
+            return self.output_proj(out.view(len(query), -1, query.shape[1]).transpose(1, 2))
+
+    def _per_head(self, values: Tensor) -> Tensor:
+        return values.unflatten(2, (self.num_heads, -1))
+
+    def _value_maps(self, feats: Tensor, shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
+        """Project the features and give each level as maps ``(B * M, D / M, H_l, W_l)``."""
+        # Channels first straight from the product spares a transposed copy.
+        projection = self.value_proj
+        values = projection.weight @ feats.transpose(1, 2) + projection.bias[:, None]
+        levels = values.split([height * width for height, width in shapes], 2)
+        return [
+            level.reshape(len(feats) * self.num_heads, -1, height, width)
+            for level, (height, width) in zip(levels, shapes)
+        ]
