@@ -55,6 +55,7 @@ class BuildWithMim(build_py):
 EXTRAS = {
     'mim': read_requirements('mminstall'),
     'captions': read_requirements('captions'),
+    'lora': read_requirements('lora'),
     'tests': read_requirements('tests'),
     'docs': read_requirements('docs'),
 }

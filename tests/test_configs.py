@@ -24,6 +24,15 @@ PUBLIC = {
     'my_pairs.py',
 }
 ORIENTED = {'slgnet_dronevehicle.py', 'slgnet_mini_oriented.py', 'heads/slgnet_mini_oriented_rcnn.py'}
+ALIKE = {
+    'slgnet_flir_100e.py': 'slgnet_flir.py',
+    'slgnet_llvip_full.py': 'slgnet_llvip.py',
+    'heads/slgnet_flir_dino_coco.py': 'slgnet_flir.py',
+    'ablations/slgnet_mini_augmented.py': 'slgnet_mini.py',
+    **{name: name.replace('_fast', '') for name in CONFIGS if name.endswith('_fast.py')},
+}
+"""Configs that differ from another one in data and schedule alone."""
+MODELS_OF_THEIR_OWN = [name for name in CONFIGS if name not in ALIKE]
 
 
 def load(name, pairs):
@@ -32,13 +41,21 @@ def load(name, pairs):
     cfg.model.backbone.trunk.checkpoint = None
     if cfg.backbone.trunk.name == 'vit_base_patch14_dinov2' and name != 'slgnet_flir.py':
         cfg.model.backbone.trunk.depth = 4  # the whole model is tried once, which takes its time
+        if 'interaction_indexes' in cfg.model.backbone:
+            cfg.model.backbone.interaction_indexes = range(4)
+    small = name.startswith('ablations/slgnet_flir')
+    if small:
+        cfg.model.num_queries = 100
+        cfg.model.backbone.trunk.pop('drop_path_rate', None)  # it takes gradients away at random
         if cfg.model.type == 'DINO':
             cfg.model.encoder.num_layers = cfg.model.decoder.num_layers = 1
     cfg.test_dataloader.dataset.ann_file = 'annotations_test.json'  # that of M3FD is annotations_val.json
     for loader in (cfg.train_dataloader, cfg.test_dataloader):
         loader.dataset.data_root = str(pairs)
         loader.dataset.metainfo.classes = ('person', 'car', 'bicycle')[: len(loader.dataset.metainfo.classes)]
-        loader.dataset.pipeline.resize.scale = (320, 256)  # DINO wants 900 places to ask
+        loader.dataset.pipeline.resize.scale = (160, 128) if small else (320, 256)  # DINO wants 900 places
+    cfg.train_dataloader.dataset.pipeline.update(crop=None)  # the same here
+    cfg.train_dataloader.dataset.pipeline.resize.ratio_range = (1.0, 1.0)
     init_default_scope(cfg.default_scope)
     return cfg
 
@@ -59,8 +76,42 @@ def test_the_public_configs_are_there():
     assert set(CONFIGS) >= PUBLIC
 
 
+@pytest.mark.parametrize('name', ALIKE)
+def test_a_config_of_another_recipe_has_the_same_model(name):
+    cfg, base = (Config.fromfile(ROOT / 'configs' / each) for each in (name, ALIKE[name]))
+    assert cfg.model == base.model and cfg.data_preprocessor == base.data_preprocessor
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_runs_are_repeatable(name):
+    assert Config.fromfile(ROOT / 'configs' / name).randomness.seed == 0
+
+
 @pytest.mark.parametrize(
-    'name', [pytest.param(n, marks=pytest.mark.slow) if 'slgnet_flir' in n else n for n in CONFIGS]
+    ('name', 'size', 'least'),
+    [
+        ('flir', (1000, 800), 0.6),
+        ('kaist', (1000, 800), 0.6),
+        ('llvip', (1000, 800), 0.6),
+        ('llvip_full', (1280, 1024), 0.6),
+        ('m3fd', (1067, 800), 0.6),
+        ('dronevehicle', (640, 512), 0.8),
+        *((f'{each}_fast', (640, 512), 1.0) for each in ('flir', 'kaist', 'llvip', 'm3fd', 'dronevehicle')),
+        ('mini', (320, 256), 1.0),
+    ],
+)
+def test_sizes(name, size, least):
+    cfg = Config.fromfile(ROOT / f'configs/slgnet_{name}.py')
+    pipelines = [cfg[f'{split}_dataloader'].dataset.pipeline for split in ('train', 'val', 'test')]
+    assert [pipeline.resize.scale for pipeline in pipelines] == [size] * 3
+    steps = list_steps(pipelines[0])
+    assert pipelines[0].resize.ratio_range[0] == least
+    assert any('Photo' in step['type'] for step in steps) == (least < 1)
+
+
+@pytest.mark.parametrize(
+    'name',
+    [pytest.param(n, marks=pytest.mark.slow) if n == 'slgnet_flir.py' else n for n in MODELS_OF_THEIR_OWN],
 )
 def test_config(name, pairs):
     cfg = load(name, pairs)
@@ -83,8 +134,14 @@ def test_config(name, pairs):
     assert [n for n, p in trainable.items() if p.grad is None] == []
     ours = {n: p for n, p in trainable.items() if n.startswith(('backbone.', 'neck.0.'))}
     assert [(n, p.grad.abs().max().item()) for n, p in ours.items() if not p.grad.abs().max() > 0] == []
-    assert all(p.grad is None for n, p in model.named_parameters() if n.startswith('backbone.trunk.'))
-    assert all(torch.equal(v, trunk[k]) for k, v in model.backbone.trunk.state_dict().items())
+    learnt = model.backbone.trunk.learnt  # nothing, but in the ablations of the trunk
+    assert learnt == {n for n, p in model.backbone.trunk.named_parameters() if p.requires_grad}
+    assert bool(learnt) == name.endswith(('full_finetuning.py', 'last4.py', 'lora.py'))
+    trunk_params = dict(model.backbone.trunk.named_parameters())
+    assert all(p.grad is None for n, p in trunk_params.items() if n not in learnt)
+    assert all(
+        torch.equal(v, trunk[k]) != (k in learnt) for k, v in model.backbone.trunk.state_dict().items()
+    )
 
     model.eval()
     with torch.no_grad():

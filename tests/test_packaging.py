@@ -88,6 +88,7 @@ def test_wheel_requires_what_the_requirement_files_say(wheel):
         (None, 'runtime'),
         ('mim', 'mminstall'),
         ('captions', 'captions'),
+        ('lora', 'lora'),
         ('tests', 'tests'),
     ):
         found = {

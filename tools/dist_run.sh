@@ -18,7 +18,7 @@ if [ "$NODE" = 0 ] && ! "$PYTHON" -c "$TRY" "$PORT" 2>/dev/null; then
         "MASTER_PORT=$((PORT % 60000 + 1))"
 fi
 set_threads "$(nproc 2>/dev/null || echo 1)" "$PROCESSES"
-exec "$PYTHON" -m torch.distributed.run \
+exec "$PYTHON" "$TOOLS/torchrun.py" \
     --nnodes="$NODES" \
     --node_rank="$NODE" \
     --master_addr="$ADDRESS" \

@@ -11,13 +11,11 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmslg.apis.image_sizes import resize_fault
 from mmslg.errors import InputError
 
-MIN_SIDE = 32
-"""The least side of an image in pixels: the stride of the coarsest level that every head has."""
-
 _LOADERS = tuple(f'{split}_dataloader' for split in ('train', 'val', 'test'))
-_SETTINGS = {
+SETTINGS = {
     *_LOADERS,
     *(f'{split}_{part}' for split in ('val', 'test') for part in ('cfg', 'evaluator')),
     *('model', 'work_dir', 'train_cfg', 'auto_scale_lr', 'optim_wrapper', 'param_scheduler', 'default_hooks'),
@@ -65,8 +63,8 @@ def read_config(path: str, options: dict | None = None) -> Config:
         known = set(cfg)
     except Exception as error:  # a config is a program
         raise InputError(f'{path}: the config cannot be read: {_reading_error(error)}') from None
-    for key in known - _SETTINGS:
-        similar = difflib.get_close_matches(key, _SETTINGS, 1, 0.8)
+    for key in known - SETTINGS:
+        similar = difflib.get_close_matches(key, SETTINGS, 1, 0.8)
         if similar and not key.startswith('_'):
             raise InputError(
                 f'{path}: there is no setting {key}; did you mean {similar[0]}? A variable of your own '
@@ -98,14 +96,14 @@ def _check_option(path: str, cfg: Config, option: str) -> None:
     """
     error = f'{path}: --cfg-options {option}: '
     first = option.split('.')[0]
-    if first not in _SETTINGS:
+    if first not in SETTINGS:
         if first in cfg:
             made = [
-                where for where, node in _dicts({k: cfg[k] for k in cfg if k in _SETTINGS}) if first in node
+                where for where, node in _dicts({k: cfg[k] for k in cfg if k in SETTINGS}) if first in node
             ]
             advice = f'override {made[0]}.{first}' if made else 'override the settings that it was used for'
             raise InputError(f'{error}{first} is a variable of the config, which has been read; {advice}')
-        raise InputError(error + _no_such(first, 'the config', _SETTINGS))
+        raise InputError(error + _no_such(first, 'the config', SETTINGS))
     node, parent = cfg._cfg_dict, ''
     for key in option.split('.'):
         if isinstance(node, (list, tuple)):
@@ -164,12 +162,9 @@ def check_config(cfg: Config, evaluated: bool = True) -> None:
                 f'classes of the data: {", ".join(classes[first])}'
             )
     for where, node in _dicts(loaders):
-        for key in {'scale', 'scales'} & set(node) if 'Resize' in str(node.get('type')) else ():
-            if not _is_scale(node[key]):
-                raise InputError(
-                    f'{cfg.filename}: {where}.{key}={node[key]!r:.80}: wanted width and height in pixels, at '
-                    f'least {MIN_SIDE} each, such as (640, 512)'
-                )
+        fault = resize_fault(node) if 'Resize' in str(node.get('type')) else None
+        if fault:
+            raise InputError(f'{cfg.filename}: {where}.{fault}')
 
 
 def _check_datasets(cfg: Config, loaders: dict[str, Any]) -> None:
@@ -264,14 +259,3 @@ def _dicts(node: Any, path: str = '') -> Iterator[tuple[str, dict]]:
         return
     for key, value in node.items() if isinstance(node, dict) else enumerate(node):
         yield from _dicts(value, f'{path}.{key}' if path else str(key))
-
-
-def _is_scale(scale: Any) -> bool:
-    """Whether this is one side, a pair of sides, or a list of pairs."""
-    if isinstance(scale, int) and not isinstance(scale, bool):
-        return scale >= MIN_SIDE
-    if not isinstance(scale, (list, tuple)) or not scale:
-        return False
-    if all(isinstance(side, int) and not isinstance(side, bool) for side in scale):
-        return len(scale) == 2 and min(scale) >= MIN_SIDE
-    return all(isinstance(pair, (list, tuple)) and _is_scale(pair) for pair in scale)

@@ -121,7 +121,10 @@ def count_parameters(model: nn.Module) -> list[ParameterCount]:
     parts = find_parts(model)
     backbone = parts.backbone
     adapter = (backbone.structure_encoder, backbone.adapters)
-    rows = [row('frozen trunk', parts.trunk), row('structure encoder', backbone.structure_encoder)]
+    rows = [
+        row('frozen trunk' if not parts.trunk.learnt else 'trunk', parts.trunk),
+        row('structure encoder', backbone.structure_encoder),
+    ]
     rows += [
         row(f'adapter {i} (after block {index})', module)
         for i, (index, module) in enumerate(zip(backbone.interaction_indexes, backbone.adapters))
@@ -222,7 +225,7 @@ class GradientReport:
     Attributes:
         without: Trainable, but no gradient came or it was zero.
         not_finite: Trainable, with an infinite or undefined gradient.
-        frozen_with: Frozen (or in the trunk), and yet with a gradient.
+        frozen_with: Frozen (or in the trunk and not asked to learn), and yet with a gradient.
     """
 
     without: list[str] = field(default_factory=list)
@@ -247,7 +250,8 @@ def check_gradients(model: nn.Module, batch: dict) -> GradientReport:
         batch: What the preprocessor returned.
     """
     model.train()
-    trunk = {id(p) for p in find_parts(model).trunk.parameters()}
+    trunk = find_parts(model).trunk.eval()  # stochastic depth would take gradients away
+    frozen = {id(p) for n, p in trunk.named_parameters() if n not in trunk.learnt}
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
     for _ in range(WAKING_STEPS):
         training_loss(model, batch).backward()
@@ -257,7 +261,7 @@ def check_gradients(model: nn.Module, batch: dict) -> GradientReport:
     report = GradientReport()
     for name, param in model.named_parameters():
         grad = param.grad
-        if not param.requires_grad or id(param) in trunk:
+        if not param.requires_grad or id(param) in frozen:
             if param.requires_grad or grad is not None:
                 report.frozen_with.append(name)
         elif grad is None or not grad.any():

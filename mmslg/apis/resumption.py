@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
-from mmslg.apis.configs import dataset_classes
+from mmslg.apis.configs import SETTINGS, dataset_classes
 from mmslg.engine.checkpoints import compare_classes, read_checkpoint
+from mmslg.engine.identity import differences, in_short, run_identity
 from mmslg.engine.main_process import from_main_process
 from mmslg.errors import InputError
 
 _UNITS = {'iters': 'iterations', 'epochs': 'epochs'}
+
+MAY_DIFFER = (
+    *('work_dir', 'load_from', 'resume', 'launcher', 'experiment_name', 'log_level'),
+    *('log_processor.*', 'visualizer.*', 'env_cfg.mp_cfg.*', 'env_cfg.dist_cfg.*', 'test_*'),
+    *(f'default_hooks.{name}.*' for name in ('logger', 'timer', 'visualization', 'checkpoint')),
+    *(f'train_cfg.{name}' for name in ('max_iters', 'max_epochs', 'val_interval', 'val_begin')),
+    *(f'*_dataloader.{name}' for name in ('num_workers', 'persistent_workers', 'pin_memory')),
+    *('*_dataloader.prefetch_factor', 'model_wrapper_cfg.*'),
+)
+"""Settings that a resumed run may have otherwise than the run had: its weights do not depend on them."""
+
+_PATHS = ('*.data_root', '*.ann_file', '*.caption_store')
+"""Settings that may differ where the files behind them have the same content."""
 
 
 def set_start(cfg: Config, resume: str | None) -> str:
@@ -30,13 +46,16 @@ def set_start(cfg: Config, resume: str | None) -> str:
     Raises:
         InputError: The checkpoint cannot be read or does not fit, or nothing is left to train.
     """
-    cfg.load_from, cfg.resume, remark = from_main_process(lambda: _find_start(cfg, resume))
+    found = from_main_process(lambda: _find_start(cfg, resume))
+    cfg.load_from, cfg.resume, remark, seed = found
+    if seed is not None:
+        cfg.randomness = {**(cfg.get('randomness') or {}), 'seed': seed}
     return remark
 
 
-def _find_start(cfg: Config, resume: str | None) -> tuple[str | None, bool, str]:
-    """Return ``load_from``, ``resume`` and the remark."""
-    remark = ''
+def _find_start(cfg: Config, resume: str | None) -> tuple[str | None, bool, str, int | None]:
+    """Return ``load_from``, ``resume``, the remark, and the seed if the config leaves it open."""
+    remark, seed = '', None
     if resume is None and cfg.get('resume'):
         resume = cfg.get('load_from') or 'auto'
     if resume == 'auto':
@@ -46,7 +65,7 @@ def _find_start(cfg: Config, resume: str | None) -> tuple[str | None, bool, str]
             remark = f'nothing to resume in {cfg.work_dir}: starting from {start}'
     source = cfg.get('load_from') if resume is None else resume
     if not source:
-        return source, False, remark
+        return source, False, remark, seed
     advice = 'train that model first, or give --cfg-options load_from=None' if resume is None else ''
     checkpoint = read_checkpoint(source, advice=advice)
     other = compare_classes(source, checkpoint, dataset_classes(cfg.train_dataloader.get('dataset')))
@@ -59,9 +78,45 @@ def _find_start(cfg: Config, resume: str | None) -> tuple[str | None, bool, str]
                 f'{source}: has {done} of {limit} {_UNITS[unit]}, nothing is left to train; raise '
                 f'train_cfg.max_{unit}, or test it'
             )
+        remark = _same_run(cfg, source, checkpoint.get('identity'))
+        if not _has_seed(cfg):
+            seed = checkpoint['meta'].get('seed')
     elif other:
         remark = '; '.join(filter(None, [remark, f'{other}: this is a fine-tuning']))
-    return source, resume is not None, remark
+    return source, resume is not None, remark, seed
+
+
+def _has_seed(cfg: Config) -> bool:
+    return (cfg.get('randomness') or {}).get('seed') is not None
+
+
+def _same_run(cfg: Config, path: str, before: Any) -> str:
+    """Return the differences to the run of a checkpoint that are admitted.
+
+    Raises:
+        InputError: Another one; the line names it.
+    """
+    if not isinstance(before, dict) or not {'settings', 'files'} <= set(before):
+        return f'{path} does not say of which run it is: whether this goes on exactly is not known'
+    now = run_identity(cfg)
+    found = differences(before, now)
+    admitted = list(MAY_DIFFER)
+    if sorted(map(str, before['files'].values())) == sorted(map(str, now['files'].values())):
+        admitted += _PATHS
+    if not _has_seed(cfg):
+        admitted += ['randomness', 'randomness.seed']
+    kept, refused = [], []
+    for key, sentence in found.items():
+        is_setting = key in before['settings'] or key in now['settings']
+        if is_setting and key.split('.')[0] not in SETTINGS:
+            continue  # a variable of the config, which has done its work
+        (kept if any(fnmatchcase(key, name) for name in admitted) else refused).append(sentence)
+    if refused:
+        raise InputError(
+            f'{path}: is of another run ({in_short(refused)}); resume with config, data and seed of the run, '
+            'or start from its weights with --cfg-options load_from=CHECKPOINT'
+        )
+    return f'going on with other settings: {"; ".join(kept)}' if kept else ''
 
 
 def check_tested(cfg: Config, path: str) -> None:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from mmslg.annotations import INFRARED_FIELDS
 from mmslg.conversion.layout import Box, Labels, is_image, modality_of
 from mmslg.errors import InputError
-from mmslg.utils.safe_text import check_number, read_text, safe_name, shorten
+from mmslg.utils.io import read_text
+from mmslg.utils.safe_text import check_number, safe_name, shorten
 
 MAX_BYTES = 200_000_000
 _OWN = '"mmslg.conversion'

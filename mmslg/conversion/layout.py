@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmslg.errors import InputError
-from mmslg.utils.safe_text import read_text, shorten
+from mmslg.utils.io import read_text
+from mmslg.utils.safe_text import shorten
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff')
 MAX_FOLDER_DEPTH = 8

@@ -16,7 +16,8 @@ import numpy as np
 from mmslg.conversion import quads
 from mmslg.conversion.layout import Box, Labels
 from mmslg.errors import InputError
-from mmslg.utils.safe_text import number, read_bytes, shorten
+from mmslg.utils.io import read_bytes
+from mmslg.utils.safe_text import MAX_LABEL_BYTES, number, shorten
 
 MAX_ELEMENTS = 100_000
 MAX_DEPTH = 32
@@ -65,7 +66,7 @@ def parse_voc(path: str | os.PathLike) -> VocFile:
     Raises:
         InputError: The file is no such XML, or a coordinate is no plausible number; the message names it.
     """
-    data = read_bytes(path)
+    data = read_bytes(path, MAX_LABEL_BYTES)
     repaired = False
     try:
         root = _parse(path, data)

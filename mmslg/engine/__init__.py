@@ -6,6 +6,7 @@ from mmslg.engine.layer_decay import LayerDecayOptimWrapperConstructor
 from mmslg.engine.precision_hook import PrecisionHook
 from mmslg.engine.run_report import RunReportHook
 from mmslg.engine.runner import PairRunner
+from mmslg.engine.unfreeze_hook import UnfreezeHook
 
 __all__ = [
     'CheckpointHook',
@@ -14,4 +15,5 @@ __all__ = [
     'PairRunner',
     'PrecisionHook',
     'RunReportHook',
+    'UnfreezeHook',
 ]

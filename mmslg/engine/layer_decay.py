@@ -15,8 +15,13 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Group trainable parameters by depth, and by whether weight decay applies.
 
     Adapter i of n learns at ``decay_rate ** (n - 1 - i)`` of the base rate, everything else at the full
-    rate (Section IV-B of arXiv:2601.02249). The backbone answers ``get_layer_depth(name)``; no name is
-    parsed here. Vectors (biases, norms, ``gamma``) take no weight decay. Frozen parameters are left out.
+    rate (Section IV-B of arXiv:2601.02249); blocks of the trunk that learn, and its embedding, at rates that
+    fall with their distance from the end (arXiv:2203.16527). The backbone answers ``get_layer_depth(name)``.
+
+    Weight decay takes the matrices and kernels: parameters of more than one dimension that their layer calls
+    a weight. Vectors (biases, norms, ``gamma``) and embeddings of queries, levels, labels, positions and
+    prefix tokens take none, as in Mask2Former's recipe (arXiv:2112.01527): they are added or compared, and
+    pulling them to zero regularises nothing. Frozen parameters are left out.
 
     Use::
 
@@ -41,11 +46,18 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         decay_rate = self.paramwise_cfg['decay_rate']
         groups: dict[tuple[int, bool], dict] = {}
         num_depths = backbone.get_layer_depth('')[1]
+        decaying = {
+            id(param)
+            for layer in module.modules()
+            if not isinstance(layer, nn.Embedding)
+            for name, param in layer.named_parameters(recurse=False)
+            if param.ndim > 1 and name.endswith('weight')  # in_proj_weight is PyTorch's attention
+        }
         for name, param in module.named_parameters():
             if not param.requires_grad:
                 continue
             depth = backbone.get_layer_depth(name)[0] if name.startswith('backbone.') else num_depths - 1
-            decays = param.ndim > 1
+            decays = id(param) in decaying
             scale = decay_rate ** (num_depths - 1 - depth)
             group = groups.setdefault(
                 (depth, decays),

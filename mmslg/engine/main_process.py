@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.distributed import broadcast
 
 from mmslg.errors import SaidElsewhereError
-from mmslg.utils.cli import USER_ERRORS
 
 T = TypeVar('T')
 
@@ -28,8 +27,8 @@ def from_main_process(find: Callable[[], T]) -> T:
         find: Called in the main process alone; returns plain values and tensors in any nesting.
 
     Raises:
-        InputError: ``find`` raised it, or an error of the file system.
-        SaidElsewhereError: So in all other processes, which have nothing to add.
+        Exception: What ``find`` raised, in the main process.
+        SaidElsewhereError: It raised something, in all other processes, which have nothing to add.
     """
     if get_world_size() == 1:
         return find()
@@ -38,7 +37,7 @@ def from_main_process(find: Callable[[], T]) -> T:
     if is_main_process():
         try:
             found = find()
-        except USER_ERRORS as error:
+        except Exception as error:  # whatever it is, the others must not wait for ever
             failure = error
     failed = [failure is not None]
     broadcast_object_list(failed)

@@ -17,11 +17,14 @@ from mmslg.engine.checkpoint_report import fit_to_model
 from mmslg.engine.checkpoints import read_checkpoint
 from mmslg.engine.main_process import from_main_process
 from mmslg.engine.run_facts import batch_facts
+from mmslg.engine.train_loops import EpochLoop, IterLoop
 from mmslg.engine.trunk_state import build_for, leave_out
 from mmslg.errors import InputError
 from mmslg.models.autocast import limit_autocast
 from mmslg.utils.config_errors import explain_config_errors
 from mmslg.utils.io import atomic_path
+
+_TRAIN_LOOPS = {'EpochBasedTrainLoop': EpochLoop, 'IterBasedTrainLoop': IterLoop}
 
 
 class PairRunner(Runner):
@@ -55,9 +58,17 @@ class PairRunner(Runner):
             return super().build_visualizer(*args, **kwargs)
 
     def build_train_loop(self, loop: Any) -> Any:
-        """Build the loop with its dataset, sampler and transforms."""
+        """Build the loop with its dataset, sampler and transforms; MMEngine's two go on exactly here."""
+        if isinstance(loop, dict):
+            loop = dict(loop)
+            if 'type' not in loop:
+                loop['type'] = 'EpochBasedTrainLoop' if loop.pop('by_epoch') else 'IterBasedTrainLoop'
+            loop['type'] = _TRAIN_LOOPS.get(loop['type'], loop['type'])
         with explain_config_errors(self.cfg):
-            return super().build_train_loop(loop)
+            built = super().build_train_loop(loop)
+        if not isinstance(built, (EpochLoop, IterLoop)):
+            self.logger.warning(f'{type(built).__name__} is not known to go on exactly where it was killed')
+        return built
 
     def build_val_loop(self, loop: Any) -> Any:
         """Build the loop with its dataset and metrics."""

@@ -47,6 +47,8 @@ def fill_in(path: str, model: nn.Module, checkpoint: dict) -> None:
         return
     prefix, trunk = found
     state, named = checkpoint['state_dict'], _named(checkpoint)
+    if f'{prefix}vit.pos_embed' in state:
+        trunk.fit_positions(state[f'{prefix}vit.pos_embed'].shape[1])
     own = {prefix + name: value for name, value in trunk.state_dict().items()}
     absent = [name for name in own if name not in state]
     _note_replaced(prefix, trunk, state)
@@ -99,6 +101,8 @@ def build_for(shapes: Mapping[str, tuple], config: dict, build: Callable[[dict],
             settings['checkpoint'] = None
         model = build(bare)
         prefix, trunk = find_trunk(model) or ('', None)
+        if trunk and len(shapes.get(f'{prefix}vit.pos_embed', ())) == 3:
+            trunk.fit_positions(shapes[f'{prefix}vit.pos_embed'][1])
         own = trunk.state_dict() if trunk else {}
         if all(shapes.get(prefix + name) == tuple(value.shape) for name, value in own.items()):
             if trunk:

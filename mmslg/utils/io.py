@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -130,7 +131,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     try:
         suffix = path.suffix if len(path.suffix) <= 16 else ''
         with explained(path):
-            handle, name = tempfile.mkstemp(prefix=f'.{path.stem[:32]}-', suffix=suffix, dir=path.parent)
+            handle, name = tempfile.mkstemp(prefix=f'.{path.stem[:32]}-part-', suffix=suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         with _failures_of_writing(temporary, path):
@@ -142,6 +143,20 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         if temporary:
             temporary.unlink(missing_ok=True)
         _remove_folders(made)
+
+
+def remove_leftovers(folder: str | os.PathLike) -> list[str]:
+    """Remove what a killed process left half written in a folder, by :func:`atomic_path`'s names alone.
+
+    Returns:
+        The names, sorted.
+    """
+    names = [
+        name for name in os.listdir(folder) if re.fullmatch(r'\..+-part-[a-z0-9_]{8}(\.[^.]{1,15})?', name)
+    ]
+    for name in names:
+        Path(folder, name).unlink(missing_ok=True)
+    return sorted(names)
 
 
 def _make_folder(folder: Path) -> list[Path]:

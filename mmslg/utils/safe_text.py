@@ -1,14 +1,12 @@
-"""Reading text files that nobody vouches for: bounded in size, decoded, every failure one line."""
+"""Values out of files that nobody vouches for: numbers, names, texts; every failure is one line."""
 
 from __future__ import annotations
 
 import math
-import os
 import re
 from pathlib import PurePosixPath
 
 from mmslg.errors import InputError
-from mmslg.utils import io
 
 MAX_LABEL_BYTES = 4_000_000
 """Largest annotation file of one image; the published ones stay below 100 kB."""
@@ -25,16 +23,6 @@ def shorten(text: object, length: int = 40) -> str:
     except RecursionError:
         shown = f'a nested {type(text).__name__}'
     return shown if len(shown) <= length else shown[: length - 3] + '...'
-
-
-def read_bytes(path: str | os.PathLike, limit: int = MAX_LABEL_BYTES) -> bytes:
-    """Read a regular file of bounded size, see :func:`mmslg.utils.io.read_bytes`."""
-    return io.read_bytes(path, limit)
-
-
-def read_text(path: str | os.PathLike, limit: int = MAX_LABEL_BYTES) -> str:
-    """Read a text file of bounded size, see :func:`mmslg.utils.io.read_text`."""
-    return io.read_text(path, limit)
 
 
 def number(text: str | None, path: object, what: str, largest: float = MAX_COORDINATE) -> int | float:

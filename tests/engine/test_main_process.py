@@ -60,6 +60,18 @@ def test_values_and_tensors_reach_every_process(tmp_path):
     assert np.array_equal(found['log'].data[0], [1.0, 2.0]) and found['classes'] == ('person', 'car')
 
 
+def test_a_bug_in_the_main_process_hangs_nobody(tmp_path):
+    from mmslg.utils import cli
+
+    def job(rank):
+        cli.PATIENCE = 0.1
+        cli.run(lambda: from_main_process(lambda: {}['key']))
+
+    results = run_forked(started(job), tmp_path)
+    assert results[0][0] == 1 and results[0][1].endswith("KeyError: 'key'\n")
+    assert results[1][0] in (1, 143) and results[1][1] == ''
+
+
 @pytest.mark.parametrize('error', [InputError('no such checkpoint'), PermissionError(13, 'denied', 'a.pth')])
 def test_a_failure_is_said_once_and_ends_all(tmp_path, error):
     """Also where nobody ends the others: they do not hang, and leave in silence."""

@@ -4,9 +4,8 @@ import copy
 import re
 
 import pytest
-import timm
 import torch
-from helpers import TINY, iterations, run_here, write_leaf
+from helpers import TINY, iterations, run_here, write_leaf, write_trunk
 from mmengine.registry import DefaultScope
 
 from mmslg.apis.inference import load_detector
@@ -25,14 +24,6 @@ META = dict(dataset_meta=dict(classes=('person', 'car', 'bicycle')))
 def _scope():
     yield
     DefaultScope._instance_dict.clear()
-
-
-def write_trunk(path, seed=5):
-    """Weights of a trunk as TINY makes it, at the published patch size and grid."""
-    torch.manual_seed(seed)
-    options = dict(depth=2, embed_dim=24, num_heads=2, num_classes=0)
-    torch.save(timm.create_model('vit_small_patch14_dinov2', **options).state_dict(), path)
-    return path
 
 
 @pytest.fixture
@@ -157,6 +148,21 @@ def test_a_whole_checkpoint_with_the_trunks_file_at_hand(pairs, trunk_file):
         fit_to_model('old.pth', other, old)
         other.load_state_dict(old['state_dict'])
         assert sum(name.startswith(TRUNK) for name in checkpoint_of(other)['state_dict']) == held
+
+
+def test_a_whole_checkpoint_with_another_grid_of_positions(pairs, trunk_file, tmp_path):
+    """Once positions were resampled as weights were loaded; such a checkpoint keeps its grid."""
+    model = detector(pairs, trunk_file, 'model.backbone.trunk.img_size=96')
+    path = tmp_path / 'old.pth'
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(META)), path)
+    assert same(load_detector(config(pairs, tmp_path / 'none'), str(path)), model)  # no file of the trunk
+    other = detector(pairs, trunk_file)
+    fit_to_model('old.pth', other, read_checkpoint(str(path)))
+    later = checkpoint_of(other)
+    assert [name for name in later['state_dict'] if name.startswith(TRUNK)] == [f'{TRUNK}pos_embed']
+    again = detector(pairs, trunk_file)
+    fit_to_model('later.pth', again, later)
+    assert again.backbone.trunk.vit.pos_embed.shape == (1, 1 + 6 * 6, 24)
 
 
 def test_tensors_of_a_trunk_that_the_config_does_not_have(pairs, trunk_file, tmp_path):

@@ -157,3 +157,24 @@ def test_two_tasks_of_slurm_train_one_model(run_tool, slurm, tmp_path, root):
         f'error: {run}/iter_4.pth: not a checkpoint that can be loaded safely (it is no file of PyTorch, '
         'or a damaged one)'
     ]
+
+
+@pytest.mark.parametrize(
+    ('end', 'code', 'line'),
+    [
+        ("print('error: no data', file=sys.stderr); sys.exit(3)", 3, 'error: no data\n'),
+        (
+            'os.kill(os.getpid(), signal.SIGKILL)',
+            137,
+            'error: the process of rank 0 was ended by SIGKILL; out of memory?\n',
+        ),
+    ],
+)
+def test_torchrun_adds_nothing_to_what_a_process_says(run_tool, tmp_path, end, code, line):
+    """The other process, which would run for a minute, is ended."""
+    (tmp_path / 'job.py').write_text(
+        f"import os, signal, sys, time\nif os.environ['RANK'] == '0': {end}\ntime.sleep(60)\n"
+    )
+    words = ['--master_port', free_port(), '--nproc_per_node=2', tmp_path / 'job.py']
+    done = run_tool('tools/torchrun.py', *words, timeout=50)
+    assert (done.returncode, done.stderr) == (code, line)

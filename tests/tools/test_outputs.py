@@ -12,10 +12,10 @@ from evaluation.functional.test_coco_ap import drawn
 from helpers import TINY, iterations, make_pairs, run_here
 from mmengine.config import Config
 
-from mmslg.apis.identity import claim, run_identity
 from mmslg.apis.launch import parse_options, read_config
 from mmslg.apis.profiling import build_detector
 from mmslg.captions.schema import CaptionRecord, StructuredCaption, write_captions
+from mmslg.engine.identity import claim, run_identity
 
 
 @pytest.fixture(scope='module')
@@ -50,7 +50,9 @@ SETTINGS = ('--cfg-options', *TINY)
 MODEL = (*CONFIG, 'untrained.pth', *SETTINGS)
 COMPARE = ('compare_configs.py', *CONFIG, '--seeds', '0', *SETTINGS)
 SMALL = ('--train', '1', '--test', '1', '--size', '160x128', '--workers', '1')
+EXPORT = ('export_checkpoint.py', 'untrained.pth', '--config', *CONFIG, *SETTINGS)
 FILES = {
+    'export': (*EXPORT, '--out', '.pth'),
     'new_config': ('new_config.py', 'pairs', '--out', '.py'),
     'subset': ('subset_annotations.py', 'pairs/annotations_test.json', '--first', '1', '--out', '.json'),
     'kaist_json': (*KAIST, '--json', '.json'),

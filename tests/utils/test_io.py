@@ -13,6 +13,7 @@ from mmslg.utils.io import (
     read_json,
     read_text,
     refuse_overwriting,
+    remove_leftovers,
     try_folder,
     write_json,
 )
@@ -208,3 +209,15 @@ def test_a_folder_to_write_to_is_looked_at_first(tmp_path):
         with pytest.raises(InputError, match=message):
             check_folder(name)
     assert check_folder(tmp_path / 'new' / 'er') == tmp_path / 'new' / 'er'
+
+
+def test_leftovers_of_a_kill_are_removed_and_nothing_else(tmp_path):
+    kept = ['.hidden-abcdefgh.pth', 'iter_1-part-abcdefgh.pth', '.iter_1-part-abcdefgh.pth.bak', 'iter_1.pth']
+    for name in kept:
+        (tmp_path / name).touch()
+    with pytest.raises(SystemExit), atomic_path(tmp_path / 'iter_2.pth') as temporary:
+        os.link(temporary, tmp_path / 'copy')
+        raise SystemExit
+    os.link(tmp_path / 'copy', temporary)  # as a kill would have left it
+    assert remove_leftovers(tmp_path) == [temporary.name]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*kept, 'copy'])

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmslg.apis.identity import claim, run_identity
 from mmslg.apis.launch import parse_options, read_config
 from mmslg.apis.resumption import is_finished
+from mmslg.engine.identity import claim, run_identity
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import check_folder, read_json, refuse_overwriting, write_json

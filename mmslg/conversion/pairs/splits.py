@@ -9,7 +9,8 @@ from pathlib import Path
 from mmslg.conversion.layout import MAX_LIST_BYTES, SPLITS, stem_of
 from mmslg.conversion.pairs.pairing import SPLIT_WORDS, Identity, Paired
 from mmslg.errors import InputError
-from mmslg.utils.safe_text import read_text, shorten
+from mmslg.utils.io import read_text
+from mmslg.utils.safe_text import shorten
 
 
 @dataclass

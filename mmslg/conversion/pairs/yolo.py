@@ -15,7 +15,8 @@ import yaml
 from mmslg.conversion.layout import Box
 from mmslg.conversion.quads import tidy
 from mmslg.errors import InputError
-from mmslg.utils.safe_text import number, read_text, shorten
+from mmslg.utils.io import read_text
+from mmslg.utils.safe_text import MAX_LABEL_BYTES, number, shorten
 
 PRECISION = 1e-4
 """How far the edge of a box may lie outside [0, 1] because only so many digits were written."""
@@ -62,7 +63,7 @@ def parse_yolo(path: str | os.PathLike) -> tuple[YoloBox, ...]:
         return ()
     return tuple(
         _parse_line(path, n, line.split())
-        for n, line in enumerate(read_text(path).split('\n'), 1)
+        for n, line in enumerate(read_text(path, MAX_LABEL_BYTES).split('\n'), 1)
         if line.strip()
     )
 

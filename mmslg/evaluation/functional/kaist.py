@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from mmslg.errors import InputError
-from mmslg.utils.io import read_json
-from mmslg.utils.safe_text import MAX_COORDINATE, finite, number, read_text, shorten
+from mmslg.utils.io import read_json, read_text
+from mmslg.utils.safe_text import MAX_COORDINATE, MAX_LABEL_BYTES, finite, number, shorten
 
 NAME = re.compile(
     r'(?<![A-Za-z\d])(?P<set>set\d\d)[/\\_](?P<video>V\d{3})[/\\_]'
@@ -72,7 +72,7 @@ def read_bbgt(path: str | os.PathLike) -> tuple[BbgtObject, ...]:
     Raises:
         InputError: No header of version 3, a line of another form, or an implausible number.
     """
-    lines = read_text(path).splitlines()
+    lines = read_text(path, MAX_LABEL_BYTES).splitlines()
     header = lines[0].strip() if lines else ''
     if not _BBGT_HEADER.fullmatch(header):
         raise InputError(f"{path}: wanted '% bbGt version=3' in the first line, got {shorten(header)}")

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as run_checkpointed
 
 from mmslg.errors import InputError
-from mmslg.models.backbones.trunk_weights import FILTERS, LoadReport, describe, fingerprint, load_weights
+from mmslg.models.backbones.lora import add_lora
+from mmslg.models.backbones.trunk_blocks import dtype_of, learns, run_block
+from mmslg.models.backbones.trunk_weights import LoadReport, build_vit, describe, fingerprint, load_weights
+
+_KEPT_SIZES = 8
 
 _DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 
 
 class FrozenTrunk(nn.Module):
-    """A timm ViT of the DINOv2 or DINOv3 family whose weights never change.
+    """A timm ViT of the DINOv2 or DINOv3 family whose weights do not change unless ``trainable`` says so.
 
-    It runs as an explicit loop over blocks, so that adapters can stand in between. It stays in eval
-    mode (stochastic depth!) and none of its parameters asks for a gradient. Position embeddings are
-    resampled once per input size.
+    It runs as an explicit loop over blocks, so that adapters can stand in between. What is frozen stays
+    in eval mode (stochastic depth!), and none of its parameters asks for a gradient. Position embeddings
+    keep the grid that they are published on and are resampled from it once per input size; the last few
+    are kept.
 
     In half precision the blocks' matrices are stored in it, and attention and MLPs run in it; embedding,
     norms, LayerScale and the sum over the blocks stay float32, so tokens are float32 wherever an adapter
@@ -37,7 +43,13 @@ class FrozenTrunk(nn.Module):
             a local file as the authors or timm publish it (.pth, .safetensors).
         patch_size: Patch side in pixels; weights of another one are resampled.
         dtype: ``'float32'``, ``'bfloat16'`` (float32 on a GPU without it; the log says so), or
-            ``'float16'``, for inference alone: without a loss scaler small gradients vanish in it.
+            ``'float16'``, for inference alone: without a loss scaler small gradients vanish in it. What
+            learns is float32 whatever it says.
+        trainable: How many of the last blocks learn, the final norm with them, or ``'all'``: patch
+            embedding, prefix tokens and positions too.
+        lora: Options of peft's ``LoraConfig`` (``r``, ``lora_alpha``, ``target_modules``, ...) for low-rank
+            updates of the blocks' matrices, by default those of attention (``qkv``, ``proj``). They start
+            at zero change. None: no updates.
         **kwargs: Further options of the timm model, such as ``depth`` and ``embed_dim`` for a small one.
 
     Attributes:
@@ -49,7 +61,8 @@ class FrozenTrunk(nn.Module):
         replaced: Names of frozen tensors that have other values since, out of a checkpoint of a training.
 
     Raises:
-        InputError: The model is not of these families, the checkpoint does not fit, or ``dtype`` is another.
+        InputError: The model is not of these families, the checkpoint does not fit, ``dtype``,
+            ``trainable`` or ``lora`` is none of these, or peft is not installed.
     """
 
     def __init__(
@@ -58,29 +71,14 @@ class FrozenTrunk(nn.Module):
         checkpoint: str | None = None,
         patch_size: int = 16,
         dtype: str = 'float32',
+        trainable: int | str = 0,
+        lora: dict | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__()
         if dtype not in _DTYPES:
             raise InputError(f'trunk dtype={dtype!r}: wanted {", ".join(_DTYPES)}')
-        if not ('dinov2' in name or 'dinov3' in name):
-            raise InputError(f'wanted a DINOv2 or DINOv3 model of timm, got {name!r}')
-        kwargs = dict(patch_size=patch_size, dynamic_img_size=True, num_classes=0, **kwargs)
-        try:
-            self.vit = timm.create_model(name, pretrained=checkpoint == 'pretrained', **kwargs)
-        except RuntimeError as error:
-            raise InputError(f'timm cannot build the trunk {name!r}: {error}') from error
-        except (OSError, ValueError) as error:
-            if checkpoint != 'pretrained':
-                raise
-            raise InputError(
-                f'the published weights of {name} cannot be downloaded ({type(error).__name__}); put the '
-                'file on this machine and set checkpoint=PATH'
-            ) from error
-        if type(self.vit) not in FILTERS or getattr(self.vit, 'rope_mixed', False):
-            raise InputError(
-                f'wanted a DINOv2 or DINOv3 trunk, timm builds {name!r} as {type(self.vit).__name__}'
-            )
+        self.vit = build_vit(name, checkpoint == 'pretrained', patch_size, kwargs)
         # The weights are final: without this mark MMEngine's init_weights() would draw them anew.
         self.vit.is_init = self.is_init = True
         self.name = name
@@ -90,7 +88,7 @@ class FrozenTrunk(nn.Module):
         self.depth = len(self.vit.blocks)
         self.num_prefix_tokens: int = self.vit.num_prefix_tokens
         self.report: LoadReport | None = None
-        self._positions: dict[tuple, tuple[Tensor, Tensor | None]] = {}
+        self._positions: OrderedDict[tuple[int, int], tuple[Tensor, Tensor | None]] = OrderedDict()
         if checkpoint == 'pretrained':
             self.report = describe(self.vit, f'timm {name}')
         elif checkpoint is not None:
@@ -100,14 +98,46 @@ class FrozenTrunk(nn.Module):
         if self.report:
             print_log(str(self.report), 'current')
             self.fingerprint = fingerprint(self.vit.state_dict())
+        self.trainable = self._check_trainable(trainable, lora)
+        self.embedding_learns = trainable == 'all'
         self.requires_grad_(False)
+        if lora is not None:
+            add_lora(self.vit.blocks, lora)
+        elif self.trainable:
+            for part in (
+                self.vit if self.embedding_learns else self.vit.blocks[-self.trainable :],
+                self.vit.norm,
+            ):
+                part.requires_grad_(True)
+        self.learnt = frozenset(name for name, param in self.named_parameters() if param.requires_grad)
         self._store(_DTYPES[dtype])
         self.eval()
+
+    def _check_trainable(self, trainable: int | str, lora: dict | None) -> int:
+        """Return how many of the last blocks hold something that learns."""
+        if trainable != 'all' and (type(trainable) is not int or not 0 <= trainable <= self.depth):
+            raise InputError(
+                f'trunk trainable={trainable!r}: wanted the number of last blocks that learn, '
+                f"0-{self.depth}, or 'all'"
+            )
+        if lora is None:
+            return self.depth if trainable == 'all' else trainable
+        if trainable:
+            raise InputError(
+                f'trunk trainable={trainable!r} and lora: the updates are for frozen blocks; leave one of '
+                'the two out'
+            )
+        return self.depth
 
     @property
     def dtype(self) -> torch.dtype:
         """The type that the blocks' matrices are stored in, and run in."""
-        return _dtype_of(self.vit.blocks[0])
+        return dtype_of(self.vit.blocks[0])
+
+    @property
+    def learns_itself(self) -> bool:
+        """Whether the trunk's own weights learn, rather than nothing or updates beside them."""
+        return any('lora_' not in name for name in self.learnt)
 
     @property
     def source(self) -> dict[str, Any] | None:
@@ -126,8 +156,8 @@ class FrozenTrunk(nn.Module):
         """Names of the tensors that the trunk's own file can bring again: none if weights are random."""
         if self.fingerprint is None:
             return set()
-        learnt = {name for name, param in self.named_parameters() if param.requires_grad}
-        return set(self.state_dict()) - learnt - self.replaced
+        learning = {name for name, param in self.named_parameters() if param.requires_grad}
+        return set(self.state_dict()) - self.learnt - learning - self.replaced
 
     def _store(self, dtype: torch.dtype) -> None:
         """Store the matrices of the frozen blocks in a type that the device can run."""
@@ -141,9 +171,42 @@ class FrozenTrunk(nn.Module):
             if isinstance(layer, nn.Linear) and not layer.weight.requires_grad:
                 layer.to(dtype)
 
+    def block_of(self, name: str) -> int:
+        """Return the block that a parameter of this module belongs to.
+
+        Args:
+            name: Name within this module.
+
+        Returns:
+            0 to depth - 1, -1 for what stands before the blocks, depth for the final norm.
+        """
+        if name.startswith('vit.blocks.'):
+            return int(name.split('.')[2])
+        return self.depth if name.startswith('vit.norm.') else -1
+
+    def unfreeze(self, blocks: int) -> None:
+        """Let the last blocks learn and the others rest, as far as ``trainable`` or ``lora`` lets them learn.
+
+        The final norm goes with the last block, and what stands before the blocks with the first.
+        """
+        for name, param in self.named_parameters():
+            if name in self.learnt:
+                block = min(max(self.block_of(name), 0), self.depth - 1)
+                param.requires_grad_(block >= self.depth - blocks)
+        self.train(self._mode)
+
     def train(self, mode: bool = True) -> FrozenTrunk:
-        """Stay in eval mode whatever ``mode`` says."""
-        return super().train(False)
+        """Put what learns into the mode; all else stays in eval mode."""
+        self._mode = mode
+        super().train(False)
+        for block in self.vit.blocks:
+            if not learns(block):
+                continue
+            for name, module in block.named_modules():
+                # LoRA: the block is frozen, and the dropout before the update is not.
+                if '.lora_dropout' in name or all(param.requires_grad for param in block.parameters()):
+                    module.training = mode
+        return self
 
     def init_weights(self) -> None:
         """Keep the weights; MMEngine calls this on every module that has it."""
@@ -156,16 +219,41 @@ class FrozenTrunk(nn.Module):
         self._positions.clear()
         return super()._apply(*args, **kwargs)
 
-    @torch.no_grad()
-    def _position(self, height: int, width: int, like: Tensor) -> tuple[Tensor, Tensor | None]:
+    def fit_positions(self, num_positions: int) -> None:
+        """Make room for the position embeddings of an older checkpoint, which come on another square grid.
+
+        Args:
+            num_positions: Length of its ``pos_embed``; one that no square grid has changes nothing.
+        """
+        present = getattr(self.vit, 'pos_embed', None)
+        if present is None or present.shape[1] == num_positions:
+            return
+        patches = self.vit.patch_embed
+        num_prefix = present.shape[1] - patches.num_patches
+        side = math.isqrt(max(num_positions - num_prefix, 0))
+        if side and side**2 + num_prefix == num_positions:
+            self._positions.clear()
+            empty = present.new_zeros(1, num_positions, present.shape[2])
+            self.vit.pos_embed = nn.Parameter(empty, requires_grad=present.requires_grad)
+            patches.set_input_size(img_size=side * self.patch_size)
+
+    def _position(self, height: int, width: int) -> tuple[Tensor, Tensor | None]:
         """What timm adds to a grid of patches: prefix tokens with positions, and the rotary embedding."""
-        key = (height, width, like.dtype)
+        # What learns changes with every step; and a look-up by size would compile every size anew.
+        if self.embedding_learns or torch.compiler.is_compiling():
+            return self._resample(height, width)
+        key = (height, width)
         if key not in self._positions:
-            if len(self._positions) >= 64:  # multi-scale training: bound what is kept
-                self._positions.clear()
-            added = self.vit._pos_embed(like.new_zeros(1, height, width, self.embed_dims))
-            self._positions[key] = added if isinstance(added, tuple) else (added, None)
+            self._positions[key] = self._resample(height, width)
+        self._positions.move_to_end(key)
+        while len(self._positions) > _KEPT_SIZES:
+            self._positions.popitem(last=False)
         return self._positions[key]
+
+    def _resample(self, height: int, width: int) -> tuple[Tensor, Tensor | None]:
+        nothing = self.vit.patch_embed.proj.weight.new_zeros(1, height, width, self.embed_dims)
+        added = self.vit._pos_embed(nothing)
+        return added if isinstance(added, tuple) else (added, None)
 
     def embed(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Cut images into tokens with positions.
@@ -177,9 +265,10 @@ class FrozenTrunk(nn.Module):
             Tokens ``(B, P + N, C)``, the P class and register tokens first, and the rotary embedding for
             :meth:`run_blocks` (None for DINOv2).
         """
-        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+        with_graph = self.embedding_learns and torch.is_grad_enabled()
+        with torch.set_grad_enabled(with_graph), torch.autocast(images.device.type, enabled=False):
             patches = self.vit.patch_embed(images)
-            added, rope = self._position(patches.shape[1], patches.shape[2], patches)
+            added, rope = self._position(patches.shape[1], patches.shape[2])
             tokens = patches.flatten(1, 2) + added[:, self.num_prefix_tokens :]
             prefix = added[:, : self.num_prefix_tokens].expand(len(images), -1, -1)
             return self.vit.norm_pre(torch.cat([prefix, tokens], 1)), rope
@@ -194,30 +283,12 @@ class FrozenTrunk(nn.Module):
         """
         options = {} if rope is None else {'rope': rope}
         for block in self.vit.blocks[start:stop]:
-            if checkpointed and tokens.requires_grad:
-                tokens = run_checkpointed(_run_block, block, tokens, use_reentrant=False, **options)
+            if checkpointed and (tokens.requires_grad or learns(block)):
+                tokens = run_checkpointed(run_block, block, tokens, use_reentrant=False, **options)
             else:
-                tokens = _run_block(block, tokens, **options)
+                tokens = run_block(block, tokens, **options)
         return tokens
 
     def norm(self, tokens: Tensor) -> Tensor:
         """Apply the trunk's final norm."""
         return self.vit.norm(tokens)
-
-
-def _dtype_of(block: nn.Module) -> torch.dtype:
-    return block.attn.proj.weight.dtype
-
-
-def _run_block(block: nn.Module, tokens: Tensor, **options: Any) -> Tensor:
-    """Run a block in the type of its matrices, with the sum over the blocks in that of the tokens."""
-    dtype = _dtype_of(block)
-    if dtype == torch.float16 and tokens.requires_grad:
-        raise InputError(
-            'the trunk in float16 serves inference: in training small gradients would vanish in it; '
-            "set model.backbone.trunk.dtype='bfloat16', or 'float32' with --amp"
-        )
-    if dtype == tokens.dtype or dtype not in (torch.bfloat16, torch.float16):
-        return block(tokens, **options)
-    with torch.autocast(tokens.device.type, dtype):
-        return block(tokens, **options)

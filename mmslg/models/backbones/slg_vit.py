@@ -44,6 +44,8 @@ class SLGViT(BaseModule):
         num_heads: Heads of the sparse attention; must divide the adapters' width.
         num_points: Sampling points K per head and level.
         evolve_dims: Hidden width of the evolution MLP (Eq. 9).
+        trunk_input: Which image the trunk sees, ``'rgb'`` as in the article, or ``'ir'``: at night the
+            visible one is nearly empty. The structure encoder sees both.
         with_cp: Trade time for memory: recompute the blocks' activations in the backward pass.
 
     Example:
@@ -61,6 +63,7 @@ class SLGViT(BaseModule):
         num_heads: int = 4,
         num_points: int = 4,
         evolve_dims: int = 64,
+        trunk_input: str = 'rgb',
         with_cp: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
@@ -68,7 +71,10 @@ class SLGViT(BaseModule):
             raise InputError(
                 f'SLGViT takes its weights from trunk=dict(checkpoint=...), got init_cfg={init_cfg}'
             )
+        if trunk_input not in ('rgb', 'ir'):
+            raise InputError(f"trunk_input={trunk_input!r}: wanted 'rgb' or 'ir'")
         super().__init__()
+        self.trunk_input = trunk_input
         self.trunk = FrozenTrunk(**trunk)
         self.structure_encoder = StructureEncoder(**(structure or {}))
         depth = self.trunk.depth
@@ -102,17 +108,29 @@ class SLGViT(BaseModule):
         Adapter i of n has depth i + 1 of n + 1, the frozen trunk depth 0. A parameter at the last depth
         learns at the full rate; the structure encoder, which feeds every adapter, is among them.
 
+        If blocks of the trunk learn, depths are those of a ViT of L blocks (arXiv:2203.16527): embedding 0,
+        block j has j + 1 of L + 2, all else and the final norm the last; adapters keep their distance to it.
+        Low-rank updates are adapters as well: they learn as the adapter behind their block does.
+
         Args:
             param_name: Name within the model.
             prefix: How names of this module start there.
         """
-        num_depths = len(self.adapters) + 1
+        num_adapters, num_depths = len(self.adapters), len(self.adapters) + 1
+        if self.trunk.learns_itself:
+            num_depths = self.trunk.depth + 2
         name = param_name.removeprefix(prefix)
-        if name.startswith('trunk.'):
-            return 0, num_depths
         if name.startswith('adapters.'):
-            return int(name.split('.')[1]) + 1, num_depths
-        return num_depths - 1, num_depths
+            return num_depths - num_adapters + int(name.split('.')[1]), num_depths
+        if not name.startswith('trunk.'):
+            return num_depths - 1, num_depths
+        block = self.trunk.block_of(name.removeprefix('trunk.'))
+        if self.trunk.learns_itself:
+            return block + 1, num_depths
+        if self.trunk.learnt and 0 <= block < self.trunk.depth:
+            behind = sum(index >= block for index in self.interaction_indexes)
+            return num_depths - max(behind, 1), num_depths
+        return 0, num_depths
 
     def forward(self, inputs: dict[str, Tensor | None]) -> BackboneOutput:
         """Encode a batch of pairs.
@@ -128,7 +146,7 @@ class SLGViT(BaseModule):
             InputError: The inputs are not a pair of the same shape, or their size does not fit.
         """
         rgb, ir = self._checked(inputs)
-        tokens, rope = self.trunk.embed(rgb)
+        tokens, rope = self.trunk.embed(rgb if self.trunk_input == 'rgb' else ir)
         height, width = (side // self.trunk.patch_size for side in rgb.shape[-2:])
         struct_feats, shapes = flatten_levels(self.structure_encoder(rgb, ir))
         centers = token_centers(height, width, rgb.device)

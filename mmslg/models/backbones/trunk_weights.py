@@ -1,12 +1,15 @@
-"""Weights of the frozen trunk: read from published files, reported, and known again by their hash."""
+"""The timm model of the trunk, and its weights: read from files, reported, known again by their hash."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import timm
 import torch
 from timm.models import eva, vision_transformer
 from torch import Tensor, nn
@@ -43,6 +46,41 @@ class LoadReport:
             f'{len(self.resampled)} resampled{names(self.resampled)}, '
             f'LayerScale {"present" if self.layer_scale else "absent"}'
         )
+
+
+def build_vit(name: str, pretrained: bool, patch_size: int, options: dict[str, Any]) -> nn.Module:
+    """Build a timm ViT for images of any size, with positions on the grid that they are published on.
+
+    Args:
+        name: timm model of the DINOv2 or DINOv3 family.
+        pretrained: Whether timm downloads its published weights; else they are random.
+        patch_size: Patch side in pixels.
+        options: Further options of the timm model.
+
+    Raises:
+        InputError: The model is not of these families, or the weights cannot be downloaded.
+    """
+    if not ('dinov2' in name or 'dinov3' in name):
+        raise InputError(f'wanted a DINOv2 or DINOv3 model of timm, got {name!r}')
+    kwargs = dict(patch_size=patch_size, dynamic_img_size=True, num_classes=0, **options)
+    published = timm.get_pretrained_cfg(name)
+    if published is not None:
+        grid = published.input_size[-1] // int(re.search(r'patch(\d+)', name)[1])
+        kwargs.setdefault('img_size', grid * patch_size)
+    try:
+        vit = timm.create_model(name, pretrained=pretrained, **kwargs)
+    except RuntimeError as error:
+        raise InputError(f'timm cannot build the trunk {name!r}: {error}') from error
+    except (OSError, ValueError) as error:
+        if not pretrained:
+            raise
+        raise InputError(
+            f'the published weights of {name} cannot be downloaded ({type(error).__name__}); put the '
+            'file on this machine and set checkpoint=PATH'
+        ) from error
+    if type(vit) not in FILTERS or getattr(vit, 'rope_mixed', False):
+        raise InputError(f'wanted a DINOv2 or DINOv3 trunk, timm builds {name!r} as {type(vit).__name__}')
+    return vit
 
 
 def describe(vit: nn.Module, source: str) -> LoadReport:

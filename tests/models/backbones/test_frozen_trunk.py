@@ -48,11 +48,65 @@ def test_positions_are_kept_and_follow_the_weights():
     trunk = FrozenTrunk('vit_small_patch14_dinov2', depth=1)
     images = torch.zeros(1, 3, 32, 48)
     first, _ = trunk.embed(images)
-    assert list(trunk._positions) == [(2, 3, torch.float32)]
+    assert list(trunk._positions) == [(2, 3)]
     state = trunk.state_dict()
     state['vit.pos_embed'] = state['vit.pos_embed'] + 1
     trunk.load_state_dict(state)
     torch.testing.assert_close(trunk.embed(images)[0], first + 1)
+
+
+def test_positions_of_few_sizes_are_kept(monkeypatch):
+    trunk = FrozenTrunk('vit_small_patch14_dinov2', depth=1, embed_dim=24, num_heads=2)
+    resampled = []
+    resample = trunk._resample
+    monkeypatch.setattr(trunk, '_resample', lambda *size: (resampled.append(size), resample(*size))[1])
+    sizes = [(2, 2 + i) for i in range(10)]
+    for height, width in [*sizes[:8], sizes[0], *sizes[8:], sizes[0], sizes[1]]:
+        trunk.embed(torch.zeros(1, 3, 16 * height, 16 * width))
+        with torch.autocast('cpu', torch.bfloat16):
+            trunk.embed(torch.zeros(1, 3, 16 * height, 16 * width))
+    assert resampled == [*sizes, sizes[1]]  # the first stayed in use, the second made room
+    assert len(trunk._positions) == 8
+
+
+@pytest.mark.parametrize('name', MODELS[:2])
+@pytest.mark.parametrize('patch_size', [14, 16])
+def test_positions_are_resampled_once_from_the_published_grid(tmp_path, name, patch_size):
+    path, state = published(tmp_path, name)
+    trunk = FrozenTrunk(name, str(path), patch_size=patch_size, depth=2)
+    own = trunk.vit.pos_embed
+    grid = state['pos_embed'][:, -37 * 37 :]
+    assert torch.equal(own[:, -37 * 37 :], grid)
+    assert 'pos_embed' not in trunk.report.resampled or 'reg4' in name  # there a position is folded away
+    added, _ = trunk._position(20, 30)
+    maps = grid.view(1, 37, 37, -1).permute(0, 3, 1, 2)
+    expected = torch.nn.functional.interpolate(maps, (20, 30), mode='bicubic', antialias=True)
+    torch.testing.assert_close(added[:, trunk.num_prefix_tokens :], expected.flatten(2).transpose(1, 2))
+
+
+def test_dinov3_has_no_grid_of_positions():
+    name = 'vit_small_patch16_dinov3'
+    trunk = FrozenTrunk(name, depth=1)
+    assert trunk.vit.pos_embed is None and trunk.vit.rope is not None
+    assert trunk.vit.patch_embed.img_size == timm.create_model(name, depth=1).patch_embed.img_size
+    before = trunk.embed(torch.ones(1, 3, 32, 48))
+    trunk.fit_positions(1 + 32 * 32)
+    for found, expected in zip(trunk.embed(torch.ones(1, 3, 32, 48)), before):
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize('name', MODELS[:2])
+def test_positions_of_an_older_checkpoint(name):
+    older = FrozenTrunk(name, depth=1, img_size=518)  # 32 x 32 patches of 16, as it once was
+    trunk = FrozenTrunk(name, depth=1)
+    images = torch.randn(1, 3, 48, 64)
+    trunk.embed(images)
+    trunk.fit_positions(1000)  # not square: the comparison of shapes will say so
+    assert trunk.vit.pos_embed.shape == FrozenTrunk(name, depth=1).vit.pos_embed.shape
+    trunk.fit_positions(older.vit.pos_embed.shape[1])
+    trunk.load_state_dict(older.state_dict())
+    assert torch.equal(trunk.embed(images)[0], older.embed(images)[0])
+    assert not trunk.vit.pos_embed.requires_grad
 
 
 def test_frozen_and_in_eval_mode_whatever_is_asked():
@@ -80,6 +134,7 @@ def test_published_checkpoint_is_resampled_and_reported(tmp_path, name):
         name,
         depth=2,
         patch_size=16,
+        img_size=37 * 16,
         dynamic_img_size=True,
         num_classes=0,
         pretrained=True,

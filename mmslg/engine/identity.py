@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dist import get_world_size
 
 from mmslg.engine.data_files import data_hashes
 from mmslg.errors import InputError
 from mmslg.utils.io import read_json, write_json
 
 
-def run_identity(cfg: Config) -> dict[str, dict]:
+def run_identity(cfg: Config) -> dict[str, Any]:
     """Describe a run before it starts, in plain values.
 
     Returns:
         ``settings``: every setting by its dotted name, overrides and seed included. ``files``: SHA-256 of
         each annotation file and caption store that the datasets name, by path; None where there is none.
+        ``processes``: how many take part.
     """
-    return {'settings': dict(_flat(cfg.to_dict())), 'files': data_hashes(cfg)}
+    settings = dict(_flat(cfg.to_dict()))
+    return {'settings': settings, 'files': data_hashes(cfg), 'processes': get_world_size()}
 
 
-def claim(folder: str | os.PathLike, identity: dict[str, dict]) -> None:
+def claim(folder: str | os.PathLike, identity: dict[str, Any]) -> None:
     """Write down whose folder this is before a run starts in it, as ``identity.json``.
 
     Raises:
@@ -41,16 +44,31 @@ def claim(folder: str | os.PathLike, identity: dict[str, dict]) -> None:
         write_json(file, identity, indent=1)
 
 
-def difference(before: dict[str, dict], now: dict[str, dict]) -> str:
+def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     """Name the first things in which two identities differ, ``''`` if there are none."""
-    found = []
+    return in_short(differences(before, now).values())
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> dict[str, str]:
+    """Return what there is to say of each setting and file in which two identities differ, by its name."""
     old, new = before['settings'], now['settings']
-    for key in [*old, *(key for key in new if key not in old)]:
-        if old.get(key) != new.get(key):
-            found.append(f'{key} was {old.get(key, "not set")!s:.60} and is {new.get(key, "not set")!s:.60}')
+    found = {
+        key: f'{key} was {old.get(key, "not set")!s:.60} and is {new.get(key, "not set")!s:.60}'
+        for key in [*old, *(key for key in new if key not in old)]
+        if old.get(key) != new.get(key)
+    }
     for path, digest in now['files'].items():
         if before['files'].get(path, digest) != digest:
-            found.append(f'{path} has another content')
+            found[path] = f'{path} has another content'
+    number, wanted = now.get('processes'), before.get('processes', now.get('processes'))
+    if number != wanted:
+        found['processes'] = f'there were {wanted} processes and are {number}'
+    return found
+
+
+def in_short(sentences: Iterable[str]) -> str:
+    """Return the first three in one line, and how many more there are."""
+    found = list(sentences)
     return '; '.join(found[:3]) + (f' and {len(found) - 3} more' if len(found) > 3 else '')
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from mmengine.config import Config
 
-from mmslg.apis.identity import claim, difference, run_identity
+from mmslg.engine.identity import claim, difference, run_identity
 from mmslg.errors import InputError
 
 
