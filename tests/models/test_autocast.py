@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mmslg.apis.profiling import build_detector, find_parts, toy_batch
 from mmslg.engine import PairRunner
 from mmslg.models.autocast import limit_autocast, to_float32
-from mmslg.models.layers import HierarchicalStructuralAlignment, SparseAttention
+from mmslg.models.layers import SobelGradient, SparseAttention
 
 HEADS = {
     'dino': 'slgnet_flir.py',
@@ -157,7 +157,7 @@ def test_within_the_features_sampling_points_and_ssim_are_float32():
     model, cfg = tiny('dino')
     limit_autocast(model)
     seen = []
-    fragile = (MultiScaleDeformableAttention, SparseAttention, HierarchicalStructuralAlignment)
+    fragile = (MultiScaleDeformableAttention, SparseAttention, SobelGradient)
     for module in model.modules():
         if isinstance(module, fragile):
             module.register_forward_hook(lambda module, args, out: seen.append((type(module), out.dtype)))
@@ -215,6 +215,15 @@ def test_the_runner_guards_what_it_builds():
     with torch.autocast('cpu', torch.float16):
         run(model, cfg, record)
     assert record.inside and not record.outside
+
+
+def test_the_guarded_backbone_compiles_to_one_graph():
+    model, cfg = tiny('atss', 'bfloat16')
+    inputs = toy_batch(limit_autocast(model).eval(), cfg, (128, 128), 1)['inputs']
+    torch._dynamo.reset()
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        explained = torch._dynamo.explain(model.backbone)(inputs)
+    assert (explained.graph_count, explained.graph_break_count) == (1, 0), explained.break_reasons
 
 
 def test_other_models_are_left_alone():
