@@ -4,6 +4,7 @@ _base_ = 'slgnet_mini.py'  # or slgnet_flir.py, the paper-size model
 data_root = 'data/my_pairs/'  # visible/, infrared/, annotations_{train,test}.json, captions.safetensors
 classes = ('person', 'car', 'bicycle')  # in the order of the annotation files
 scale = (512, 384)  # width, height in pixels that pairs are scaled to; the aspect is kept
+# With slgnet_flir.py rather (1000, 800): DINO wants images of some size.
 
 _data = dict(data_root=data_root, metainfo=dict(classes=classes), pipeline=dict(resize=dict(scale=scale)))
 train_dataloader = dict(batch_size=2, dataset=_data)

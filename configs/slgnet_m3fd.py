@@ -11,13 +11,11 @@ _base_ = [
 data_root = 'data/m3fd/'
 classes = ('people', 'car', 'bus', 'motorcycle', 'lamp', 'truck')
 
-_data = dict(
-    data_root=data_root,
-    metainfo=dict(classes=classes),
-    pipeline=dict(resize=dict(scale=(640, 512))),  # 1024x768 becomes 640x480
-)
-train_dataloader = dict(dataset=_data)
-val_dataloader = dict(dataset=dict(**_data, ann_file='annotations_val.json'))
+_data = dict(data_root=data_root, metainfo=dict(classes=classes))
+_size = dict(scale=(1067, 800))
+_augmentation = dict(**_base_.augmentation, resize=dict(**_size, ratio_range=_base_.multi_scale))
+train_dataloader = dict(dataset=dict(**_data, pipeline=_augmentation))
+val_dataloader = dict(dataset=dict(**_data, ann_file='annotations_val.json', pipeline=dict(resize=_size)))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='mmslg.PairedCocoMetric', ann_file=data_root + 'annotations_val.json')
 test_evaluator = val_evaluator

@@ -150,3 +150,14 @@ def make_pairs(folder):
     write_captions(folder / 'captions.safetensors', names)
     write_leaf(folder)
     return folder
+
+
+def write_trunk(path, seed=5):
+    """Weights of a trunk as TINY makes it, at the published patch size and grid."""
+    import timm
+    import torch
+
+    torch.manual_seed(seed)
+    options = dict(depth=2, embed_dim=24, num_heads=2, num_classes=0)
+    torch.save(timm.create_model('vit_small_patch14_dinov2', **options).state_dict(), path)
+    return path

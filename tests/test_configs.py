@@ -24,6 +24,15 @@ PUBLIC = {
     'my_pairs.py',
 }
 ORIENTED = {'slgnet_dronevehicle.py', 'slgnet_mini_oriented.py', 'heads/slgnet_mini_oriented_rcnn.py'}
+ALIKE = {
+    'slgnet_flir_100e.py': 'slgnet_flir.py',
+    'slgnet_llvip_full.py': 'slgnet_llvip.py',
+    'heads/slgnet_flir_dino_coco.py': 'slgnet_flir.py',
+    'ablations/slgnet_mini_augmented.py': 'slgnet_mini.py',
+    **{name: name.replace('_fast', '') for name in CONFIGS if name.endswith('_fast.py')},
+}
+"""Configs that differ from another one in data and schedule alone."""
+MODELS_OF_THEIR_OWN = [name for name in CONFIGS if name not in ALIKE]
 
 
 def load(name, pairs):
@@ -45,6 +54,8 @@ def load(name, pairs):
         loader.dataset.data_root = str(pairs)
         loader.dataset.metainfo.classes = ('person', 'car', 'bicycle')[: len(loader.dataset.metainfo.classes)]
         loader.dataset.pipeline.resize.scale = (160, 128) if small else (320, 256)  # DINO wants 900 places
+    cfg.train_dataloader.dataset.pipeline.update(crop=None)  # the same here
+    cfg.train_dataloader.dataset.pipeline.resize.ratio_range = (1.0, 1.0)
     init_default_scope(cfg.default_scope)
     return cfg
 
@@ -65,8 +76,42 @@ def test_the_public_configs_are_there():
     assert set(CONFIGS) >= PUBLIC
 
 
+@pytest.mark.parametrize('name', ALIKE)
+def test_a_config_of_another_recipe_has_the_same_model(name):
+    cfg, base = (Config.fromfile(ROOT / 'configs' / each) for each in (name, ALIKE[name]))
+    assert cfg.model == base.model and cfg.data_preprocessor == base.data_preprocessor
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_runs_are_repeatable(name):
+    assert Config.fromfile(ROOT / 'configs' / name).randomness.seed == 0
+
+
 @pytest.mark.parametrize(
-    'name', [pytest.param(n, marks=pytest.mark.slow) if n == 'slgnet_flir.py' else n for n in CONFIGS]
+    ('name', 'size', 'least'),
+    [
+        ('flir', (1000, 800), 0.6),
+        ('kaist', (1000, 800), 0.6),
+        ('llvip', (1000, 800), 0.6),
+        ('llvip_full', (1280, 1024), 0.6),
+        ('m3fd', (1067, 800), 0.6),
+        ('dronevehicle', (640, 512), 0.8),
+        *((f'{each}_fast', (640, 512), 1.0) for each in ('flir', 'kaist', 'llvip', 'm3fd', 'dronevehicle')),
+        ('mini', (320, 256), 1.0),
+    ],
+)
+def test_sizes(name, size, least):
+    cfg = Config.fromfile(ROOT / f'configs/slgnet_{name}.py')
+    pipelines = [cfg[f'{split}_dataloader'].dataset.pipeline for split in ('train', 'val', 'test')]
+    assert [pipeline.resize.scale for pipeline in pipelines] == [size] * 3
+    steps = list_steps(pipelines[0])
+    assert pipelines[0].resize.ratio_range[0] == least
+    assert any('Photo' in step['type'] for step in steps) == (least < 1)
+
+
+@pytest.mark.parametrize(
+    'name',
+    [pytest.param(n, marks=pytest.mark.slow) if n == 'slgnet_flir.py' else n for n in MODELS_OF_THEIR_OWN],
 )
 def test_config(name, pairs):
     cfg = load(name, pairs)

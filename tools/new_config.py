@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+
+from mmengine.config import Config
 
 from mmslg.annotations import Annotations, check_files, read_annotations
 from mmslg.apis.launch import read_config
@@ -23,7 +26,7 @@ from mmslg.utils.io import atomic_path, refuse_overwriting
 
 BASE = Path(__file__).resolve().parents[1] / 'configs' / 'slgnet_mini.py'
 SMALL, LARGE = ((320, 256), 4), ((512, 384), 2)
-"""Size that pairs are scaled to, in pixels, and how many make a batch."""
+"""Size that pairs are scaled to, in pixels, and how many make a batch, with a miniature."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,34 +43,43 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def fitting_size(annotations: Annotations) -> tuple[tuple[int, int], int]:
-    """Return the size that suits most pairs, and a batch that goes with it."""
+def fitting_size(base: Config, annotations: Annotations) -> tuple[tuple[int, int], int]:
+    """Return the size that suits most pairs, and a batch that goes with it; of a larger base, its own."""
+    pipeline = base.train_dataloader.dataset.get('pipeline')
+    resize = pipeline.get('resize') if isinstance(pipeline, dict) else None
+    scale = (resize or {}).get('scale')
+    if isinstance(scale, tuple) and scale > LARGE[0]:
+        return scale, base.train_dataloader.batch_size
     area = median(pair.width * pair.height for pair in annotations.pairs)
     return LARGE if area > 1.5 * SMALL[0][0] * SMALL[0][1] else SMALL
 
 
-def head_of(base: str) -> str:
+def head_of(base: Config) -> str:
     """Return what sets the number of classes in a model of the base config.
 
     Raises:
         InputError: Its head has several stages, each with a number of its own.
     """
-    model = read_config(base).get('model', {})
+    model = base.get('model', {})
     head = model.get('roi_head', model).get('bbox_head', {})
     if not isinstance(head, dict) or 'num_classes' not in head:
-        raise InputError(f'--base {base}: its head has no single num_classes; write the leaf config by hand')
+        raise InputError(
+            f'--base {base.filename}: its head has no single num_classes; write the leaf config by hand'
+        )
     classes = 'dict(bbox_head=dict(num_classes=len(classes)))'
     return f'dict(roi_head={classes})' if 'roi_head' in model else classes
 
 
-def leaf(base: str, head: str, args: argparse.Namespace, annotations: Annotations) -> str:
+def leaf(
+    base: str, head: str, args: argparse.Namespace, size: tuple[tuple[int, int], int], classes: Sequence[str]
+) -> str:
     """Return the text of the config."""
-    (width, height), batch = fitting_size(annotations)
+    (width, height), batch = size
     test = os.path.join(args.data, args.test)
     return f"""_base_ = {base!r}
 
 data_root = {args.data!r}
-classes = {annotations.classes!r}
+classes = {classes!r}
 scale = ({width}, {height})  # width, height in pixels that pairs are scaled to; the aspect is kept
 
 _data = dict(
@@ -94,7 +106,8 @@ def main() -> None:
         if '{{' in name:
             raise InputError(f'{name}: MMEngine replaces {{{{ }}}} in a config; wanted a name without them')
     refuse_overwriting(args.out, args.base)
-    head = head_of(args.base)
+    base = read_config(args.base)
+    head = head_of(base)
     train, test = (
         read_annotations(os.path.join(args.data, name), args.data) for name in (args.train, args.test)
     )
@@ -106,10 +119,11 @@ def main() -> None:
     for each in (train, test):
         check_files(each.pairs)
     out = Path(args.out)
-    base = os.path.relpath(os.path.realpath(args.base), os.path.realpath(out.parent))
+    size = fitting_size(base, train)
+    inherited = os.path.relpath(os.path.realpath(args.base), os.path.realpath(out.parent))
     with atomic_path(out) as temporary:
-        temporary.write_text(leaf(base, head, args, train), encoding='utf-8')
-    (width, height), batch = fitting_size(train)
+        temporary.write_text(leaf(inherited, head, args, size, train.classes), encoding='utf-8')
+    (width, height), batch = size
     print(
         f'{len(train.pairs)} training and {len(test.pairs)} test pairs of {", ".join(train.classes)}; scaled '
         f'to {width}x{height}, {batch} in a batch: {out}'

@@ -20,5 +20,6 @@ vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='mmslg.PairVisualizer', vis_backends=vis_backends, name='visualizer')
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
 log_level = 'INFO'
+randomness = dict(seed=0)
 load_from = None
 resume = False

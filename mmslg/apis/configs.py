@@ -11,10 +11,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmslg.apis.image_sizes import resize_fault
 from mmslg.errors import InputError
-
-MIN_SIDE = 32
-"""The least side of an image in pixels: the stride of the coarsest level that every head has."""
 
 _LOADERS = tuple(f'{split}_dataloader' for split in ('train', 'val', 'test'))
 SETTINGS = {
@@ -164,12 +162,9 @@ def check_config(cfg: Config, evaluated: bool = True) -> None:
                 f'classes of the data: {", ".join(classes[first])}'
             )
     for where, node in _dicts(loaders):
-        for key in {'scale', 'scales'} & set(node) if 'Resize' in str(node.get('type')) else ():
-            if not _is_scale(node[key]):
-                raise InputError(
-                    f'{cfg.filename}: {where}.{key}={node[key]!r:.80}: wanted width and height in pixels, at '
-                    f'least {MIN_SIDE} each, such as (640, 512)'
-                )
+        fault = resize_fault(node) if 'Resize' in str(node.get('type')) else None
+        if fault:
+            raise InputError(f'{cfg.filename}: {where}.{fault}')
 
 
 def _check_datasets(cfg: Config, loaders: dict[str, Any]) -> None:
@@ -264,14 +259,3 @@ def _dicts(node: Any, path: str = '') -> Iterator[tuple[str, dict]]:
         return
     for key, value in node.items() if isinstance(node, dict) else enumerate(node):
         yield from _dicts(value, f'{path}.{key}' if path else str(key))
-
-
-def _is_scale(scale: Any) -> bool:
-    """Whether this is one side, a pair of sides, or a list of pairs."""
-    if isinstance(scale, int) and not isinstance(scale, bool):
-        return scale >= MIN_SIDE
-    if not isinstance(scale, (list, tuple)) or not scale:
-        return False
-    if all(isinstance(side, int) and not isinstance(side, bool) for side in scale):
-        return len(scale) == 2 and min(scale) >= MIN_SIDE
-    return all(isinstance(pair, (list, tuple)) and _is_scale(pair) for pair in scale)

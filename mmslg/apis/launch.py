@@ -25,6 +25,7 @@ from mmslg.utils.io import explain, try_folder
 
 __all__ = [
     'add_analysis_arguments',
+    'add_cfg_options',
     'add_common_arguments',
     'build_runner',
     'fit_to_machine',
@@ -64,7 +65,7 @@ def parse_options(values: list[str]) -> dict:
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add MMDetection's flags for config overrides, work folder and launcher."""
     parser.add_argument('--work-dir', help='folder for logs and checkpoints [work_dirs/CONFIG]')
-    _add_cfg_options(parser)
+    add_cfg_options(parser)
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='who started the processes')
     parser.add_argument(
         '--compile', action='store_true', help='run backbone and necks compiled (minutes at the start)'
@@ -76,11 +77,12 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 def add_analysis_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what every analysis of a config takes: the config, overrides, a file for the figures."""
     parser.add_argument('config', help='config file')
-    _add_cfg_options(parser)
+    add_cfg_options(parser)
     parser.add_argument('--json', metavar='FILE', help='write the figures to this file')
 
 
-def _add_cfg_options(parser: argparse.ArgumentParser) -> None:
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add the flag for overrides of the config."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',

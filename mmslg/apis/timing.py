@@ -126,7 +126,7 @@ def measured_layers(parts: Parts, inputs: dict) -> dict[str, Callable[[], object
     if parts.lgm is not None:
         calls['LGM'] = partial(parts.lgm, out)
     if parts.pyramid is not None:
-        for feat, level in zip(parts.pyramid(out), parts.pyramid.levels):
+        for feat, level in zip(parts.pyramid(out), parts.pyramid.levels.values()):
             stride = rgb.shape[-1] // feat.shape[-1]
             calls[f'pyramid, stride {stride}'] = partial(level, out.maps[0])
     return calls

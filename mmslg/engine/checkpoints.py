@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -12,18 +13,22 @@ from typing import Any
 from urllib.request import urlopen
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mmslg.engine.plain_values import admitted_names, resolve
 from mmslg.errors import InputError
 from mmslg.utils.io import atomic_path
 
+METADATA = 'mmslg'
+"""Where the metadata of a safetensors file say what the weights are, as JSON."""
+
 
 def read_checkpoint(path: str, map_location: Any = 'cpu', advice: str = '') -> dict:
     """Read a checkpoint of tensors and plain values; nothing in the file is run.
 
     Args:
-        path: File, or a URL that is downloaded once.
+        path: File of PyTorch or safetensors, or a URL that is downloaded once.
         map_location: As in ``torch.load``; ``'meta'`` reads no values.
         advice: What to do if there is no such file.
 
@@ -38,8 +43,11 @@ def read_checkpoint(path: str, map_location: Any = 'cpu', advice: str = '') -> d
         kind = 'this is a folder, wanted a checkpoint file' if file.is_dir() else 'no such checkpoint'
         raise InputError(f'{path}: {kind}{"; " + advice if advice else ""}')
     try:
-        with torch.serialization.safe_globals(admitted_names()):
-            checkpoint = resolve(torch.load(file, map_location=map_location, weights_only=True))
+        if file.suffix == '.safetensors':
+            checkpoint = _read_safetensors(file, map_location)
+        else:
+            with torch.serialization.safe_globals(admitted_names()):
+                checkpoint = resolve(torch.load(file, map_location=map_location, weights_only=True))
     except Exception as error:  # a damaged pickle raises whatever its bytes spell
         raise InputError(f'{path}: not a checkpoint that can be loaded safely ({_reason(error)})') from None
     if not isinstance(checkpoint, dict):
@@ -74,13 +82,26 @@ def compare_classes(path: str, checkpoint: dict, classes: Sequence[str] | None) 
     )
 
 
+def _read_safetensors(file: Path, map_location: Any) -> dict:
+    """Read weights, with what an export says of them."""
+    with safe_open(file, 'pt') as opened:
+        meta = json.loads((opened.metadata() or {}).get(METADATA, '{}'))
+        names = opened.keys()
+        if map_location == 'meta':
+            shapes = {name: opened.get_slice(name).get_shape() for name in names}
+            state = {name: torch.empty(shape, device='meta') for name, shape in shapes.items()}
+        else:
+            state = {name: opened.get_tensor(name).to(map_location) for name in names}
+    return {'meta': meta, 'state_dict': state}
+
+
 def _reason(error: Exception) -> str:
     """Say what is wrong with a file. Torch's own text advises to switch the protection off."""
     found = re.search(r'GLOBAL (\S+)', str(error))
     if found:
         return f'it holds {found[1]}, which is neither a tensor nor a plain value'
-    broken = isinstance(error, EOFError) or getattr(error, 'errno', None) == errno.EINVAL  # a cut zip
-    if 'PytorchStreamReader' in str(error) or broken:
+    cut = getattr(error, 'errno', None) == errno.EINVAL  # a zip
+    if 'PytorchStreamReader' in str(error) or cut or isinstance(error, (EOFError, SafetensorError)):
         return 'the file is truncated or damaged'
     return 'it is no file of PyTorch, or a damaged one'
 

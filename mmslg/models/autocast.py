@@ -10,8 +10,6 @@ import torch
 from mmcv.ops import MultiScaleDeformableAttention
 from torch import Tensor, nn
 
-from mmslg.models.layers import HierarchicalStructuralAlignment
-
 
 def limit_autocast(model: nn.Module) -> nn.Module:
     """Keep matching, losses, boxes and reference points in float32 under autocast, whatever the head.
@@ -19,7 +17,8 @@ def limit_autocast(model: nn.Module) -> nn.Module:
     Autocast reaches ``extract_feat`` (backbone and necks) and, in the DETR family, ``forward_encoder``; their
     outputs are cast to float32, and all else of the detector runs without it. Stock heads need that: with
     logits in float16, ``FocalLossCost`` is infinite from 8.4, and boxes move by up to a pixel. Within the
-    features, deformable attention (sampling points) and SSIM (differences of squares) run in float32 too.
+    encoder, mmcv's deformable attention (its sampling points) runs in float32 too; our own layers see to
+    themselves.
 
     Classes of the modules are replaced by subclasses of the same name, so that ``isinstance``, the names of
     the weights and deep copies (EMA) stay what they were. Without autocast nothing changes.
@@ -33,7 +32,7 @@ def limit_autocast(model: nn.Module) -> nn.Module:
     if not hasattr(model, 'extract_feat'):
         return model
     for module in model.modules():
-        if isinstance(module, (MultiScaleDeformableAttention, HierarchicalStructuralAlignment)):
+        if isinstance(module, MultiScaleDeformableAttention):
             _add(_Float32, module)
     _add(_Float32BehindFeatures, model)
     return model
@@ -61,7 +60,7 @@ class _Float32:
     """A module that runs in float32 under autocast."""
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        device = next((x.device.type for x in (*args, *kwargs.values()) if isinstance(x, Tensor)), 'cpu')
+        device = next(self.parameters()).device.type
         if not torch.is_autocast_enabled(device):
             return super().forward(*args, **kwargs)
         with torch.autocast(device, enabled=False):

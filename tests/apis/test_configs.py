@@ -233,6 +233,29 @@ def test_a_scale(config, scale):
 
 
 @pytest.mark.parametrize(
+    ('scale', 'ratios', 'message'),
+    [
+        ('(96,64)', '(0.6,1.0)', None),
+        ('(96,64)', '(0.5,2)', None),
+        ('(96,64)', '(0.45,1.0)', r'makes 29 pixels of scale=\(96, 64\), wanted at least 32'),
+        ('[(640,512),(96,64)]', '(0.45,1.0)', 'makes 29 pixels of'),
+        ('(96,64)', '(1.0,0.6)', 'wanted the least and greatest factor of scale'),
+        ('(96,64)', '(0,1.0)', 'wanted the least and greatest factor of scale'),
+        ('(96,64)', '0.6', 'wanted the least and greatest factor of scale'),
+        ('(96,64)', '(0.6,0.8,1.0)', 'wanted the least and greatest factor of scale'),
+    ],
+)
+def test_factors_of_a_scale(config, scale, ratios, message):
+    step = 'train_dataloader.dataset.pipeline.resize'
+    options = (f'{step}.type=RandomResize', f'{step}.scale={scale}', f'{step}.ratio_range={ratios}')
+    if message is None:
+        checked(config, *options)
+        return
+    with pytest.raises(InputError, match=r'pipeline\.resize\.ratio_range=.*' + message):
+        checked(config, *options)
+
+
+@pytest.mark.parametrize(
     'metainfo', ["dict(classes='person')", 'dict(classes={1, 2})', "('a', 'b')", "dict(classes=('a', 'a'))"]
 )
 def test_classes_that_are_none(config, metainfo):

@@ -1,11 +1,14 @@
 """Runs that are killed and resumed end as those that were not, bit for bit."""
 
 import os
+import re
 import runpy
 import signal
 import sys
+from pathlib import Path
 
 import mmdet.datasets  # noqa: F401  before the fork: its import is paid once
+import numpy as np
 import pytest
 import torch
 from forked import run_forked
@@ -71,11 +74,22 @@ def named(number):
     return plant
 
 
+def deleting(number):
+    """Plant a kill when the next is called the last, and this one is about to be deleted."""
+
+    def plant():
+        unlink = Path.unlink
+        Path.unlink = lambda self, **kw: die() if self.name.endswith(f'_{number}.pth') else unlink(self, **kw)
+
+    return plant
+
+
 @pytest.fixture
 def train(tmp_path):
     def run(config, name, *args, processes=1, plant=lambda: None):
         def job(rank):
             torch.set_num_threads(1)
+            np.random.seed()  # a process of its own knows nothing of this one
             Config.pretty_text = 'config = 1'  # formatting it takes longest
             plant()
             launcher = ['--launcher', 'pytorch'] if processes > 1 else []
@@ -110,7 +124,7 @@ def assert_same(a, b, path=''):
         ('iterations', 1, [at_step(7), writing(8, 0.5)]),
         ('infinite', 1, [at_step(5)]),
         ('epochs', 1, [at_step(8), writing(2, 0.99)]),
-        ('within_epochs', 1, [named(4), writing(6, 0), at_step(8)]),
+        ('within_epochs', 1, [named(4), deleting(2), writing(6, 0), at_step(8)]),
         ('iterations', 2, [writing(5, 0.5)]),
         ('within_epochs', 2, [at_step(4)]),
     ],
@@ -132,16 +146,24 @@ def test_killed_and_resumed(train, tmp_path, kind, processes, plants):
     assert not left and len(list((tmp_path / 'killed').glob('*.pth'))) == 2
 
 
+def test_an_epoch_goes_on_counting(train, tmp_path):
+    config = write_noisy(tmp_path, 'within_epochs')
+    assert train(config, 'run', plant=at_step(8))[0] == -signal.SIGKILL
+    code, out = train(config, 'run', '--resume', '--cfg-options', 'log_processor.by_epoch=True')
+    steps = re.findall(r'Epoch\(train\) +\[2\]\[(.)/6\]', out)
+    assert code == 0 and steps == ['3', '4', '5', '6'], out[-2000:]
+
+
 def test_nothing_is_decoded_on_the_way(train, tmp_path):
     config = write_noisy(tmp_path, 'iterations')
-    assert train(config, 'run', plant=at_step(7))[0] == -signal.SIGKILL
+    assert train(config, 'run', plant=at_step(6))[0] == -signal.SIGKILL
 
     def plant():
         get = NoisyData.__getitem__
         NoisyData.__getitem__ = lambda self, index: print('sample made', flush=True) or get(self, index)
 
     code, out = train(config, 'run', '--resume', plant=plant)
-    steps, validations = 2, 1
+    steps, validations = 3, 2  # one was due at the checkpoint
     assert code == 0 and out.count('sample made') == 2 * steps + 12 * validations, out[-2000:]
 
 

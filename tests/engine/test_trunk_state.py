@@ -4,9 +4,8 @@ import copy
 import re
 
 import pytest
-import timm
 import torch
-from helpers import TINY, iterations, run_here, write_leaf
+from helpers import TINY, iterations, run_here, write_leaf, write_trunk
 from mmengine.registry import DefaultScope
 
 from mmslg.apis.inference import load_detector
@@ -25,14 +24,6 @@ META = dict(dataset_meta=dict(classes=('person', 'car', 'bicycle')))
 def _scope():
     yield
     DefaultScope._instance_dict.clear()
-
-
-def write_trunk(path, seed=5):
-    """Weights of a trunk as TINY makes it, at the published patch size and grid."""
-    torch.manual_seed(seed)
-    options = dict(depth=2, embed_dim=24, num_heads=2, num_classes=0)
-    torch.save(timm.create_model('vit_small_patch14_dinov2', **options).state_dict(), path)
-    return path
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from mmengine.registry import DefaultScope
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmslg.apis.profiling import build_detector, find_parts, toy_batch
+from mmslg.engine import PairRunner
 from mmslg.models.autocast import limit_autocast, to_float32
-from mmslg.models.layers import HierarchicalStructuralAlignment, SparseAttention
+from mmslg.models.layers import SobelGradient, SparseAttention
 
 HEADS = {
     'dino': 'slgnet_flir.py',
@@ -156,10 +157,13 @@ def test_within_the_features_sampling_points_and_ssim_are_float32():
     model, cfg = tiny('dino')
     limit_autocast(model)
     seen = []
-    fragile = (MultiScaleDeformableAttention, SparseAttention, HierarchicalStructuralAlignment)
+    fragile = (MultiScaleDeformableAttention, SparseAttention, SobelGradient)
     for module in model.modules():
         if isinstance(module, fragile):
             module.register_forward_hook(lambda module, args, out: seen.append((type(module), out.dtype)))
+        if hasattr(module, 'sampling_offsets'):
+            layer = module.sampling_offsets
+            layer.register_forward_hook(lambda layer, args, out: seen.append((type(layer), out.dtype)))
     encoder_linear = []
     model.encoder.layers[0].ffn.layers[1].register_forward_hook(
         lambda module, args, out: encoder_linear.append(out.dtype)
@@ -168,7 +172,7 @@ def test_within_the_features_sampling_points_and_ssim_are_float32():
         model(**toy_batch(model, cfg, (128, 128), 1), mode='loss')
     assert encoder_linear == [torch.float16]
     assert {dtype for _, dtype in seen} == {torch.float32}
-    assert {kind.__name__ for kind, _ in seen} == {kind.__name__ for kind in fragile}
+    assert {kind.__name__ for kind, _ in seen} == {'Linear', *(kind.__name__ for kind in fragile)}
 
 
 def test_the_model_stays_what_it_was():
@@ -198,6 +202,28 @@ def test_a_copy_is_guarded_by_itself():
     with torch.autocast('cpu', torch.bfloat16):  # that of MMEngine's loops with fp16=True on a CPU
         run(copied, cfg, record)
     assert record.inside and not record.outside
+    record.inside.clear()
+    run(copied, cfg, record)  # autocast is over
+    assert not record.inside
+
+
+def test_the_runner_guards_what_it_builds():
+    model, cfg = tiny('atss')
+    runner = object.__new__(PairRunner)
+    runner.cfg = cfg
+    record = Types((runner.build_model(model), 'extract_feat'))
+    with torch.autocast('cpu', torch.float16):
+        run(model, cfg, record)
+    assert record.inside and not record.outside
+
+
+def test_the_guarded_backbone_compiles_to_one_graph():
+    model, cfg = tiny('atss', 'bfloat16')
+    inputs = toy_batch(limit_autocast(model).eval(), cfg, (128, 128), 1)['inputs']
+    torch._dynamo.reset()
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        explained = torch._dynamo.explain(model.backbone)(inputs)
+    assert (explained.graph_count, explained.graph_break_count) == (1, 0), explained.break_reasons
 
 
 def test_other_models_are_left_alone():

@@ -211,6 +211,16 @@ def test_browse_pairs_after_augmentation(tmp_path, config, monkeypatch):
         assert pixel(page, 10 + x, 50 + y) == (0, 120, 0)
 
 
+def test_browse_several_draws_of_a_pair(tmp_path, config, monkeypatch):
+    out = tmp_path / 'b.json'
+    options = ('--num', 2, '--draws', 3, '--out', tmp_path, '--json', out)
+    assert not run_here('browse_pairs.py', monkeypatch, config, *options)
+    pages = json.loads(out.read_text())['pairs']
+    assert len({page['picture'] for page in pages}) == 6
+    assert all((tmp_path / page['picture']).is_file() for page in pages)
+    assert [page['picture'][:3] for page in pages] == ['000'] * 3 + ['001'] * 3
+
+
 WRAPPED = """
 _base_ = {base!r}
 _part = dict(pipeline=_base_.augmented, **_base_.dataset)
@@ -329,6 +339,7 @@ def test_the_caption_alone_changes_what_is_found(tmp_path, config, monkeypatch, 
         ('caption_effect.py', [MINI, 'nowhere.pth'], 'error: nowhere.pth: no such checkpoint'),
         ('count_parameters.py', ['nowhere.py'], 'error: nowhere.py: no such config'),
         ('browse_pairs.py', [MINI, '--num', '0'], 'error: --num 0: wanted at least 1'),
+        ('browse_pairs.py', [MINI, '--draws', '0'], 'error: --draws 0: wanted at least 1'),
         ('draw_predictions.py', [MINI, 'nowhere.pth'], 'error: nowhere.pth: no such checkpoint'),
         ('plot_curves.py', ['nowhere'], 'error: nowhere: no such folder'),
         (

@@ -263,3 +263,13 @@ def test_classes_of_a_checkpoint_that_are_no_list(run_train, run_test, toy_confi
         failed(run_test(toy_config, toy_run / 'odd.pth'), 'was trained on the classes person; the config has')
     else:
         done(run_test(toy_config, toy_run / 'odd.pth'))
+
+
+def test_a_config_within_a_checkpoint_is_not_run(run_train, toy_config, toy_run, tmp_path):
+    """MMEngine's resume reads ``meta['config']`` by running it."""
+    checkpoint = read_checkpoint(str(toy_run / 'iter_4.pth'))
+    checkpoint['meta']['config'] = f"open({str(tmp_path / 'ran')!r}, 'w').close()\n"
+    torch.save(checkpoint, toy_run / 'iter_4.pth')
+    more = ['--cfg-options', 'train_cfg.max_iters=6']
+    done(run_train(toy_config, '--work-dir', toy_run, '--resume', *more))
+    assert not (tmp_path / 'ran').exists()

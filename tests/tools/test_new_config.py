@@ -48,8 +48,10 @@ def test_other_bases(folder, tmp_path, monkeypatch, capsys, root, base):
     if 'cascade' in base:
         assert code == 1 and 'its head has no single num_classes' in capsys.readouterr().err
         return
-    model = Config.fromfile(out).model
-    assert code == 0 and model.get('roi_head', model).bbox_head.num_classes == 2
+    cfg, own = Config.fromfile(out), Config.fromfile(root / 'configs' / base)
+    assert code == 0 and cfg.model.get('roi_head', cfg.model).bbox_head.num_classes == 2
+    sizes = [c.train_dataloader.dataset.pipeline.resize.scale for c in (cfg, own)]
+    assert sizes[0] == sizes[1] and cfg.train_dataloader.batch_size == 1  # a miniature's are too small for it
 
 
 def test_large_pairs_are_scaled_to_more(tmp_path, monkeypatch):

@@ -50,7 +50,9 @@ SETTINGS = ('--cfg-options', *TINY)
 MODEL = (*CONFIG, 'untrained.pth', *SETTINGS)
 COMPARE = ('compare_configs.py', *CONFIG, '--seeds', '0', *SETTINGS)
 SMALL = ('--train', '1', '--test', '1', '--size', '160x128', '--workers', '1')
+EXPORT = ('export_checkpoint.py', 'untrained.pth', '--config', *CONFIG, *SETTINGS)
 FILES = {
+    'export': (*EXPORT, '--out', '.pth'),
     'new_config': ('new_config.py', 'pairs', '--out', '.py'),
     'subset': ('subset_annotations.py', 'pairs/annotations_test.json', '--first', '1', '--out', '.json'),
     'kaist_json': (*KAIST, '--json', '.json'),

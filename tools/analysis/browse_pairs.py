@@ -30,6 +30,7 @@ def parse_args() -> argparse.Namespace:
     add_analysis_arguments(parser)
     parser.add_argument('--split', choices=SPLITS, default='train', help='which pairs [train]')
     parser.add_argument('--num', type=int, default=8, help='number of pairs, from the first [8]')
+    parser.add_argument('--draws', type=int, default=1, help='draws of the augmentation a pair [1]')
     parser.add_argument('--seed', type=int, default=0, help='seed of the augmentation [0]')
     parser.add_argument('--out', metavar='DIR', help='folder for the pictures [work_dirs/CONFIG/pairs_SPLIT]')
     return parser.parse_args()
@@ -55,16 +56,17 @@ def find_info(dataset, index: int, key: str) -> dict:
 def main() -> None:
     """Draw the first pairs of a split."""
     args = parse_args()
-    if args.num < 1:
-        raise InputError(f'--num {args.num}: wanted at least 1')
+    for option in ('num', 'draws'):
+        if getattr(args, option) < 1:
+            raise InputError(f'--{option} {getattr(args, option)}: wanted at least 1')
     folder = picture_folder(args, f'pairs_{args.split}')
     dataset = build_split(read_config(args.config, args.cfg_options), args.split)
     set_random_seed(args.seed)
     classes = dataset.metainfo['classes']
-    num = min(args.num, len(dataset))
-    bar = progress_bar(num, 'pairs')
+    wanted = [(i, draw) for i in range(min(args.num, len(dataset))) for draw in range(args.draws)]
+    bar = progress_bar(len(wanted), 'pairs')
     pages, records = [], []
-    for i in range(num):
+    for i, draw in wanted:
         packed = dataset[i]
         sample, image = packed['data_samples'], packed['inputs']['img']
         caption = caption_of(find_info(dataset, i, sample.file_name))
@@ -72,11 +74,12 @@ def main() -> None:
         scale = 1 if args.split == 'train' else np.array(sample.scale_factor)
         truth = to_boxes(sample.gt_instances)
         truth = truth._replace(polygons=truth.polygons * scale)
+        name = f'{i:03d}_{picture_name(sample.file_name)}' + (f'_{draw}' if args.draws > 1 else '')
         page = draw_pair_boxes(*split_pair(image), classes, describe(sample), truth)
         pages.append(add_lines(page, ['caption: ' + '; '.join(caption.values())] if caption else []))
         records.append(
             {
-                'picture': f'{i:03d}_{picture_name(sample.file_name)}.png',
+                'picture': f'{name}.png',
                 'file_name': sample.file_name,
                 'size': list(image.shape[:0:-1]),
                 'flip': bool(sample.get('flip', False)),

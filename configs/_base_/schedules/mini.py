@@ -28,4 +28,3 @@ custom_hooks = [
     *_base_.custom_hooks,
     dict(type='EMAHook', ema_type='mmslg.LearntEMA', momentum=0.002, gamma=200),
 ]
-randomness = dict(seed=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cv2
+import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmslg.errors import InputError
@@ -46,7 +47,7 @@ class LoadInfrared(BaseTransform):
 
     From here on the pair is one image of four channels, and geometric transforms cannot desynchronise
     it. Photometric transforms of the visible image, such as ``PhotoMetricDistortion``, stand before this
-    one; they drop a fourth channel without a word.
+    one; they drop a fourth channel without a word. What they left as float32 is rounded and clipped.
 
     Required keys: ``img`` ``(H, W, 3)``, ``ir_path``. Optional key: ``crop``, as for the visible one.
     Changed key: ``img`` ``(H, W, 4)`` uint8 as B, G, R, IR.
@@ -69,6 +70,8 @@ class LoadInfrared(BaseTransform):
         """Load and stack the image."""
         ir = to_8bit(read_infrared(results['ir_path'], results.get('crop')), self.window)
         img = results['img']
+        if img.dtype != np.uint8:
+            img = np.clip(np.rint(img), 0, 255).astype(np.uint8)
         if img.shape[:2] != ir.shape:
             raise InputError(
                 f'{results["ir_path"]}: the infrared image is {ir.shape[1]}x{ir.shape[0]} pixels, the '

@@ -167,3 +167,33 @@ def test_indexes_must_ascend_within_the_trunk(indexes):
 def test_init_cfg_is_refused():
     with pytest.raises(InputError, match=r'trunk=dict\(checkpoint=...\)'):
         build(init_cfg=dict(type='Pretrained', checkpoint='x.pth'))
+
+
+@pytest.mark.parametrize('seen', ['rgb', 'ir'])
+def test_the_trunk_sees_the_image_that_is_asked_for(seen):
+    backbone = build(trunk_input=seen)
+    images = pair()
+    tokens, rope = backbone.trunk.embed(images[seen])
+    alone = backbone.trunk.norm(backbone.trunk.run_blocks(tokens, 0, 4, rope))[:, 1:]
+    torch.testing.assert_close(backbone(images).maps[0].flatten(2).transpose(1, 2), alone)
+    other = 'ir' if seen == 'rgb' else 'rgb'
+    learnt = trained(trunk_input=seen)
+    assert not torch.equal(learnt(images).maps[0], learnt({**images, other: -images[other]}).maps[0])
+
+
+def test_another_image_is_refused():
+    with pytest.raises(InputError, match="trunk_input='both': wanted 'rgb' or 'ir'"):
+        build(trunk_input='both')
+
+
+def test_depths_beside_blocks_that_learn():
+    torch.manual_seed(0)
+    trunk = dict(name='vit_small_patch14_dinov2', depth=4, embed_dim=48, num_heads=3, trainable=2)
+    backbone = SLGViT(trunk=trunk, interaction_indexes=(1, 3))
+    depths = {
+        'trunk.vit.pos_embed': 0, 'trunk.vit.blocks.0.norm1.bias': 1, 'trunk.vit.blocks.3.norm1.bias': 4,
+        'trunk.vit.norm.bias': 5, 'adapters.0.gamma': 4, 'adapters.1.gamma': 5, 'structure_encoder.x': 5,
+    }  # fmt: skip
+    assert {name: backbone.get_layer_depth(f'backbone.{name}') for name in depths} == {
+        name: (depth, 6) for name, depth in depths.items()
+    }
