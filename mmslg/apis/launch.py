@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -17,6 +18,7 @@ from mmslg.apis.processes import LAUNCHERS, check_launcher, start_processes
 from mmslg.engine.main_process import from_main_process
 from mmslg.engine.runner import PairRunner
 from mmslg.errors import InputError
+from mmslg.models.compilation import compile_features
 from mmslg.utils.cli import rank
 from mmslg.utils.config_errors import explain_config_errors
 from mmslg.utils.io import explain, try_folder
@@ -65,6 +67,9 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--work-dir', help='folder for logs and checkpoints [work_dirs/CONFIG]')
     add_cfg_options(parser)
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='who started the processes')
+    parser.add_argument(
+        '--compile', action='store_true', help='run backbone and necks compiled (minutes at the start)'
+    )
     # torch.distributed.launch gives it beside the environment, which counts.
     parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
 
@@ -149,12 +154,20 @@ def writing_to(folder: str) -> Iterator[None]:
         raise InputError(line) from error
 
 
-def build_runner(cfg: Config) -> Runner:
+def build_runner(cfg: Config, compiled: bool = False) -> Runner:
     """Start the processes of the run if there are several, and build its runner.
 
+    Args:
+        cfg: The config.
+        compiled: Let backbone and necks run compiled.
+
     Raises:
-        InputError: The launcher has set no environment, or the config names what does not exist.
+        InputError: The launcher has set no environment, the config names what does not exist, or torch cannot
+            compile here.
     """
     start_processes(cfg)
     with explain_config_errors(cfg):
-        return RUNNERS.build(cfg) if cfg.get('runner_type') else PairRunner.from_cfg(cfg)
+        runner = RUNNERS.build(cfg) if cfg.get('runner_type') else PairRunner.from_cfg(cfg)
+    if compiled:
+        compile_features(runner.model.module if is_model_wrapper(runner.model) else runner.model)
+    return runner

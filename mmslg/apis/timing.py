@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mmslg.apis.profiling import Parts, first_of, prepare, toy_data, training_loss
 from mmslg.models.autocast import limit_autocast
 from mmslg.models.backbones import FrozenTrunk
+from mmslg.models.compilation import compile_features
 from mmslg.models.layers import flatten_levels, token_centers
 from mmslg.models.necks import LanguageGuidedModulation
 
@@ -33,12 +34,19 @@ class Variant(NamedTuple):
     step: Callable[[], object]
 
 
-def trunk_variant(trunk: FrozenTrunk, rgb: Tensor) -> Variant:
+def trunk_variant(trunk: FrozenTrunk, rgb: Tensor, compiled: bool = False) -> Variant:
     """The bare frozen ViT in the precision it is stored in: all of its blocks, forward and backward."""
 
+    def encode(tokens: Tensor, rope: Tensor | None) -> Tensor:
+        return trunk.norm(trunk.run_blocks(tokens, 0, trunk.depth, rope))
+
+    embed = trunk.embed
+    if compiled:
+        embed, encode = torch.compile(embed), torch.compile(encode)
+
     def run(learning: bool) -> Tensor:
-        tokens, rope = trunk.embed(rgb)
-        return trunk.norm(trunk.run_blocks(tokens.requires_grad_(learning), 0, trunk.depth, rope))
+        tokens, rope = embed(rgb)
+        return encode(tokens.requires_grad_(learning), rope)
 
     return Variant(lambda: run(False), lambda: _backward([run(True)]))
 
@@ -68,7 +76,9 @@ def _backward(outputs: Sequence[Tensor]) -> None:
     torch.autograd.backward(list(outputs), [torch.randn_like(out) for out in outputs])
 
 
-def build_alone(name: str, cfg: Config, size: tuple[int, int], batch_size: int, device: str) -> Variant:
+def build_alone(
+    name: str, cfg: Config, size: tuple[int, int], batch_size: int, device: str, compiled: bool = False
+) -> Variant:
     """Build one variant and nothing else, to measure its memory."""
     prepare(cfg)
     preprocessor = MODELS.build(cfg.model.data_preprocessor).to(device)
@@ -78,13 +88,18 @@ def build_alone(name: str, cfg: Config, size: tuple[int, int], batch_size: int, 
 
     if name == 'trunk':
         trunk = FrozenTrunk(**cfg.model.backbone.trunk).to(device)
-        return trunk_variant(trunk, batch(None)['inputs']['rgb'])
+        return trunk_variant(trunk, batch(None)['inputs']['rgb'], compiled)
     if name == 'backbone':
         backbone = MODELS.build(cfg.model.backbone).to(device)
         neck = MODELS.build(cfg.model.neck).to(device)
+        if compiled:
+            backbone.compile(dynamic=False)
+            neck.compile(dynamic=False)
         return features_variant(backbone, neck, batch(_text_dims(neck))['inputs'])
     model = MODELS.build(cfg.model).to(device)
     model.init_weights()
+    if compiled:
+        compile_features(model)
     return detector_variant(model, batch(_text_dims(model)))
 
 

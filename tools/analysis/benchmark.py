@@ -13,6 +13,7 @@ import sys
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle threads do not spin
 
 import torch
+from mmengine.config import Config
 
 from mmslg.apis.launch import add_analysis_arguments, read_config
 from mmslg.apis.profiling import build_detector, check_size, find_parts, toy_batch
@@ -32,6 +33,7 @@ from mmslg.apis.timing import (
     trunk_variant,
 )
 from mmslg.errors import InputError
+from mmslg.models.compilation import compile_features
 from mmslg.utils.cli import parse_size, run
 from mmslg.utils.io import refuse_overwriting, write_json
 from mmslg.utils.progress import progress_bar
@@ -60,14 +62,27 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--breakdown', action='store_true', help='also time every layer on top of the trunk')
     parser.add_argument('--amp', action='store_true', help='measure in mixed precision (needs a GPU)')
+    parser.add_argument(
+        '--dtype', choices=('float32', 'bfloat16'), help='precision of the frozen trunk [as the config says]'
+    )
+    parser.add_argument(
+        '--compile', action='store_true', help='compile trunk, backbone and necks; layers and head are not'
+    )
     parser.add_argument('--alone', choices=list(VARIANTS), help=argparse.SUPPRESS)  # in a subprocess
     return parser.parse_args()
 
 
+def read_settings(args: argparse.Namespace) -> Config:
+    """Read the config, with the precision that was asked for."""
+    cfg = read_config(args.config, args.cfg_options)
+    if args.dtype is not None:
+        cfg.merge_from_dict({'model.backbone.trunk.dtype': args.dtype})
+    return cfg
+
+
 def run_alone(args: argparse.Namespace, device: str) -> None:
     """Run one variant once in this process and print its peaks of memory in bytes."""
-    cfg = read_config(args.config, args.cfg_options)
-    variant = build_alone(args.alone, cfg, args.size, args.batch, device)
+    variant = build_alone(args.alone, read_settings(args), args.size, args.batch, device, args.compile)
     clock = Clock(device, args.amp)
     peaks = []
     for phase in PHASES:
@@ -90,12 +105,12 @@ def measure_memory(name: str) -> dict[str, float | None]:
 
 def measure_times(args: argparse.Namespace, names: list[str], device: str) -> dict:
     """Time all variants in turn, and the layers on top of the trunk if asked for."""
-    cfg = read_config(args.config, args.cfg_options)
+    cfg = read_settings(args)
     model = build_detector(cfg).to(device)
     parts = find_parts(model)
     batch = toy_batch(model, cfg, args.size, args.batch)
     inputs = batch['inputs']
-    variants = {'trunk': trunk_variant(parts.trunk, inputs['rgb'])}
+    variants = {'trunk': trunk_variant(parts.trunk, inputs['rgb'], args.compile)}
     if 'backbone' in names:
         variants['backbone'] = features_variant(model.backbone, model.neck, inputs)
     if 'detector' in names:
@@ -106,6 +121,8 @@ def measure_times(args: argparse.Namespace, names: list[str], device: str) -> di
         with torch.no_grad(), torch.autocast(device, enabled=args.amp):
             layers = measured_layers(parts, inputs)
     rounds = args.repeats + 1
+    if args.compile:
+        compile_features(model)
     bar = progress_bar(rounds * (2 * len(variants) + (len(layers) + 1 if layers else 0)), 'runs')
 
     def after_each() -> None:
@@ -171,6 +188,17 @@ def format_tables(figures: dict, breakdown: list[dict]) -> str:
     return '\n'.join(lines)
 
 
+def describe_precision(cfg: Config, args: argparse.Namespace) -> str:
+    """Say in what precision is measured, and whether compiled."""
+    trunk = cfg.model.backbone.trunk.get('dtype', 'float32')
+    words = ['mixed precision' if args.amp else 'fp32']
+    if trunk != 'float32':
+        words.append(f'trunk in {trunk}')
+    if args.compile:
+        words.append('compiled')
+    return ', '.join(words)
+
+
 def main() -> None:
     """Measure memory, then time, and report."""
     args = parse_args()
@@ -181,7 +209,7 @@ def main() -> None:
         run_alone(args, device)
         return
     refuse_overwriting(args.json, args.config)
-    cfg = read_config(args.config, args.cfg_options)
+    cfg = read_settings(args)
     check_size(cfg, args.size)
     names = [name for name in VARIANTS if name == 'trunk' or name in args.variants]
     # Memory first: this process is still small, and all of it is there for the others.
@@ -192,7 +220,7 @@ def main() -> None:
         bar.update()
     seconds = measure_times(args, names, device)
     figures, breakdown = summarise(seconds, peaks)
-    precision = 'mixed precision' if args.amp else 'fp32'
+    precision = describe_precision(cfg, args)
     print(
         f'{args.config}: {args.size[0]}x{args.size[1]}, batch {args.batch}, {precision}, {device}, '
         f'{torch.get_num_threads()} threads, torch {torch.__version__}; medians of {args.repeats} rounds'

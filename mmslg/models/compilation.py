@@ -1,0 +1,43 @@
+"""Compiling the features of a detector with ``torch.compile``."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from mmslg.errors import InputError
+
+
+def compile_features(model: nn.Module, backend: str = 'inductor') -> nn.Module:
+    """Let backbone and necks of a detector run compiled, each as one graph, in place.
+
+    Nothing is compiled before the first batch. Names of weights stay what they are, and a deep copy (EMA)
+    runs uncompiled. Each input size is compiled for itself, with and without gradients, until torch's limit
+    (8 a function, ``torch._dynamo.config.recompile_limit``); further sizes run uncompiled, and torch says so.
+
+    Args:
+        model: A detector of MMDetection or MMRotate, on the device that it will run on.
+        backend: torch's name of the compiler.
+
+    Returns:
+        The model.
+
+    Raises:
+        InputError: torch cannot compile on this machine.
+    """
+    _try_compiler(next(model.parameters()).device, backend)
+    model.backbone.compile(backend=backend, dynamic=False)
+    if getattr(model, 'neck', None) is not None:
+        model.neck.compile(backend=backend, dynamic=False)
+    return model
+
+
+def _try_compiler(device: torch.device, backend: str) -> None:
+    try:
+        torch.compile(lambda values: values * 2 + 1, backend=backend)(torch.zeros(16, device=device))
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f'--compile: torch cannot compile here ({reason}); install a C++ compiler (g++) and the '
+            'headers of Python, for a GPU Triton as well, or leave --compile out'
+        ) from error
