@@ -3,9 +3,9 @@
 set -euo pipefail
 source "$(dirname "$0")/dist_env.sh"
 GPUS=${GPUS:-8}
+check_number GPUS "$GPUS"
 GPUS_PER_NODE=${GPUS_PER_NODE:-$((GPUS < 8 ? GPUS : 8))}
 CPUS_PER_TASK=${CPUS_PER_TASK:-5}
-check_number GPUS "$GPUS"
 check_number GPUS_PER_NODE "$GPUS_PER_NODE"
 check_number CPUS_PER_TASK "$CPUS_PER_TASK"
 command -v srun >/dev/null || die "srun not found: this is no machine of a Slurm cluster; see tools/dist_train.sh"

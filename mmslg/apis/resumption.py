@@ -78,6 +78,12 @@ def _find_start(cfg: Config, resume: str | None) -> tuple[str | None, bool, str,
                 f'{source}: has {done} of {limit} {_UNITS[unit]}, nothing is left to train; raise '
                 f'train_cfg.max_{unit}, or test it'
             )
+        if cfg.get('param_scheduler') and 'param_schedulers' not in checkpoint:
+            raise InputError(
+                f'{source}: it was saved without the schedules of the learning rate '
+                '(save_param_scheduler=False), which would begin anew; start from its weights with '
+                '--cfg-options load_from=CHECKPOINT'
+            )
         remark = _same_run(cfg, source, checkpoint.get('identity'))
         if not _has_seed(cfg):
             seed = checkpoint['meta'].get('seed')
@@ -96,7 +102,8 @@ def _same_run(cfg: Config, path: str, before: Any) -> str:
     Raises:
         InputError: Another one; the line names it.
     """
-    if not isinstance(before, dict) or not {'settings', 'files'} <= set(before):
+    parts = [before.get(part) if isinstance(before, dict) else None for part in ('settings', 'files')]
+    if not all(isinstance(part, dict) for part in parts):
         return f'{path} does not say of which run it is: whether this goes on exactly is not known'
     now = run_identity(cfg)
     found = differences(before, now)
@@ -172,7 +179,8 @@ def progress(cfg: Config, path: str, checkpoint: dict) -> tuple[int, int, str]:
         InputError: The checkpoint holds weights alone.
     """
     meta = checkpoint.get('meta')
-    known = isinstance(meta, dict) and all(isinstance(meta.get(key), int) for key in ('iter', 'epoch'))
+    done = [meta.get(key) for key in ('iter', 'epoch')] if isinstance(meta, dict) else [None]
+    known = all(isinstance(number, int) and number >= 0 for number in done)
     state = [checkpoint.get(key) for key in ('optimizer', 'message_hub')]
     if not known or not all(isinstance(part, dict) for part in state):
         raise InputError(

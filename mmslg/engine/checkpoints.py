@@ -7,9 +7,12 @@ import hashlib
 import json
 import re
 import shutil
+import zipfile
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import torch
@@ -46,6 +49,8 @@ def read_checkpoint(path: str, map_location: Any = 'cpu', advice: str = '') -> d
         if file.suffix == '.safetensors':
             checkpoint = _read_safetensors(file, map_location)
         else:
+            if map_location != 'meta':
+                _check_sums(file)
             with torch.serialization.safe_globals(admitted_names()):
                 checkpoint = resolve(torch.load(file, map_location=map_location, weights_only=True))
     except Exception as error:  # a damaged pickle raises whatever its bytes spell
@@ -55,7 +60,7 @@ def read_checkpoint(path: str, map_location: Any = 'cpu', advice: str = '') -> d
     if 'state_dict' not in checkpoint:
         checkpoint = {'state_dict': checkpoint}
     for part in ('state_dict', 'ema_state_dict'):
-        _check_weights(path, part, checkpoint.get(part, {}))
+        _check_weights(path, part, checkpoint.get(part, {}), with_values=map_location != 'meta')
     if not checkpoint['state_dict']:
         raise InputError(f'{path}: the checkpoint holds no weights')
     return checkpoint
@@ -95,13 +100,27 @@ def _read_safetensors(file: Path, map_location: Any) -> dict:
     return {'meta': meta, 'state_dict': state}
 
 
+def _check_sums(file: Path) -> None:
+    """Compare every part of a zip with its checksum, which torch writes and does not read.
+
+    Raises:
+        BadZipFile: They differ.
+    """
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as parts:
+            part = parts.testzip()
+        if part:
+            raise zipfile.BadZipFile(part)
+
+
 def _reason(error: Exception) -> str:
     """Say what is wrong with a file. Torch's own text advises to switch the protection off."""
     found = re.search(r'GLOBAL (\S+)', str(error))
     if found:
         return f'it holds {found[1]}, which is neither a tensor nor a plain value'
     cut = getattr(error, 'errno', None) == errno.EINVAL  # a zip
-    if 'PytorchStreamReader' in str(error) or cut or isinstance(error, (EOFError, SafetensorError)):
+    broken = (EOFError, SafetensorError, zipfile.BadZipFile)
+    if 'PytorchStreamReader' in str(error) or cut or isinstance(error, broken):
         return 'the file is truncated or damaged'
     return 'it is no file of PyTorch, or a damaged one'
 
@@ -110,7 +129,7 @@ def _kind(value: object) -> str:
     return f'a {"tensor" if isinstance(value, Tensor) else type(value).__name__}'
 
 
-def _check_weights(path: str, part: str, weights: object) -> None:
+def _check_weights(path: str, part: str, weights: object, with_values: bool) -> None:
     if not isinstance(weights, dict):
         raise InputError(f'{path}: {part} should hold weights by name, got {_kind(weights)}')
     for name, value in weights.items():
@@ -118,23 +137,44 @@ def _check_weights(path: str, part: str, weights: object) -> None:
             raise InputError(
                 f'{path}: {part} should hold tensors by name, got {_kind(value)} as {name!r:.60}'
             )
-        if value.is_meta or not (value.is_floating_point() or value.is_complex()):
+        if not with_values:
             continue
+        if not _is_plain(value):
+            raise InputError(
+                f'{path}: {name} of {part} is no plain tensor ({value.layout}, {value.dtype}, on '
+                f'{value.device}), wanted a dense one of a usual type'
+            )
         if not torch.isfinite(value).all():
             raise InputError(
                 f'{path}: {name} of {part} holds NaN or infinite values; take an earlier checkpoint'
             )
 
 
+def _is_plain(value: Tensor) -> bool:
+    """Whether a tensor holds all its values, in a type that PyTorch computes in."""
+    if value.layout != torch.strided or value.is_meta or value.is_quantized:
+        return False
+    floats = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    stored = value.untyped_storage().nbytes() // value.element_size()
+    return value.numel() <= stored and (not value.is_floating_point() or value.dtype in floats)
+
+
 def _download(url: str) -> Path:
     """Return the file of a URL, downloading it into torch's folder of checkpoints the first time."""
-    name = f'{hashlib.sha256(url.encode()).hexdigest()[:8]}_{url.rstrip("/").rsplit("/", 1)[-1][-80:]}'
+    try:
+        last = urlsplit(url).path.rstrip('/').rsplit('/', 1)[-1][-80:]
+    except ValueError as error:
+        raise InputError(f'{url}: the checkpoint cannot be downloaded ({error})') from None
+    name = f'{hashlib.sha256(url.encode()).hexdigest()[:8]}_{last}'
     file = Path(torch.hub.get_dir()) / 'checkpoints' / name
     if not file.is_file():
         print(f'downloading {url} to {file}', flush=True)
         try:
             with urlopen(url, timeout=30) as source, atomic_path(file) as part, part.open('wb') as target:
                 shutil.copyfileobj(source, target)
-        except (OSError, ValueError) as error:
+                length = source.headers.get('Content-Length')
+                if length is not None and target.tell() != int(length):
+                    raise OSError(f'{target.tell()} of {length} bytes came')
+        except (OSError, ValueError, HTTPException) as error:
             raise InputError(f'{url}: the checkpoint cannot be downloaded ({error})') from None
     return file

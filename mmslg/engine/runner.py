@@ -150,7 +150,7 @@ class PairRunner(Runner):
             super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
         except InputError:
             raise
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f'{filename}: the state of its training does not fit the config '
                 f'({type(error).__name__}: {" ".join(str(error).split())[:200]}); resume with the config of '

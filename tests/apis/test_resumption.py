@@ -55,7 +55,7 @@ def test_other_data_in_their_place(cfg, tmp_path):
         _same_run(cfg, 'a', before)
 
 
-@pytest.mark.parametrize('before', [None, 'text', {'settings': {}}])
+@pytest.mark.parametrize('before', [None, 'text', {'settings': {}}, {'settings': 1, 'files': {}}])
 def test_a_checkpoint_that_does_not_say(cfg, before):
     assert 'a.pth does not say of which run it is' in _same_run(cfg, 'a.pth', before)
 

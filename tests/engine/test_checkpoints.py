@@ -5,6 +5,7 @@ import threading
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from mmslg.engine.checkpoints import checkpoint_classes, compare_classes, read_checkpoint
 from mmslg.errors import InputError
@@ -97,16 +98,34 @@ def test_bytes_that_are_no_checkpoint(tmp_path):
 
 
 def test_a_flipped_byte_is_refused_or_harmless(tmp_path):
-    """Whatever a byte of the file becomes: weights, or one line."""
+    """Whatever a byte of the file becomes: the same weights, or one line."""
     file = tmp_path / 'a.pth'
     torch.save({'state_dict': WEIGHTS, 'meta': {'iter': 4}}, file)
     data = bytearray(file.read_bytes())
     for place in range(0, len(data), 23):
         file.write_bytes(data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :])
         try:
-            assert read_checkpoint(str(file))['state_dict']
+            read = read_checkpoint(str(file))
         except InputError as error:
             assert '\n' not in str(error)
+        else:
+            assert read['meta'] == {'iter': 4}
+            assert all(torch.equal(read['state_dict'][name], value) for name, value in WEIGHTS.items())
+
+
+@pytest.mark.parametrize(
+    'weight',
+    [
+        torch.zeros(2, 3).to_sparse(),
+        torch.zeros(2, 3).to(torch.float8_e4m3fn),
+        torch.zeros(2, 3, device='meta'),
+        torch.zeros(1).expand(10**14),
+    ],
+    ids=['sparse', 'eight_bits', 'meta', 'endless'],
+)
+def test_a_weight_without_plain_values(tmp_path, weight):
+    torch.save({'state_dict': {'w': weight}}, tmp_path / 'a.pth')
+    refused(tmp_path / 'a.pth', 'w of state_dict is no plain tensor')
 
 
 @pytest.fixture
@@ -121,6 +140,9 @@ def served(tmp_path, monkeypatch):
 
         def log_message(self, *args):
             pass
+
+        def copyfile(self, source, out):
+            out.write(source.read()[: -100 if 'cut' in self.path else None])
 
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -137,6 +159,19 @@ def test_a_url(served, tmp_path):
     assert read_checkpoint(f'{url}/a.pth')['state_dict'].keys() == WEIGHTS.keys()
     refused(f'{url}/b.pth', r'the checkpoint cannot be downloaded \(HTTP Error 404')
     assert len(list((tmp_path / 'hub/checkpoints').iterdir())) == 1
+
+
+def test_a_url_with_more_than_a_path(served):
+    folder, url = served
+    save_file(WEIGHTS, folder / 'a.safetensors')
+    assert read_checkpoint(f'{url}/a.safetensors?download=true')['state_dict'].keys() == WEIGHTS.keys()
+
+
+def test_a_download_that_breaks_off(served, tmp_path):
+    folder, url = served
+    torch.save({'state_dict': WEIGHTS}, folder / 'cut.pth')
+    refused(f'{url}/cut.pth', r'the checkpoint cannot be downloaded \(\d+ of \d+ bytes came\)')
+    assert not list((tmp_path / 'hub').rglob('*.*'))
 
 
 def test_a_url_that_nobody_answers(tmp_path, monkeypatch):

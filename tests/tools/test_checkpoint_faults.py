@@ -244,7 +244,9 @@ def test_a_task_of_slurm_without_a_gpu(run_train, run_test, toy_config, tmp_path
         ),
         ('optimizer', [1], 'it holds weights and no state of a training'),
         ('message_hub', 3, 'it holds weights and no state of a training'),
+        ('message_hub', {}, 'the state of its training does not fit the config (AssertionError'),
         ('param_schedulers', 3, 'the state of its training does not fit the config (TypeError'),
+        ('meta', dict(iter=-5, epoch=0), 'it holds weights and no state of a training'),
     ],
 )
 def test_a_state_of_another_training(run_train, toy_config, toy_run, part, value, message):
@@ -252,6 +254,16 @@ def test_a_state_of_another_training(run_train, toy_config, toy_run, part, value
     torch.save(checkpoint, toy_run / 'odd.pth')
     more = ['--cfg-options', 'train_cfg.max_iters=6']
     failed(run_train(toy_config, '--resume', toy_run / 'odd.pth', *more), message)
+
+
+def test_a_checkpoint_without_schedules(run_train, toy_config, tmp_path):
+    run = ['--work-dir', tmp_path / 'run']
+    option = 'default_hooks.checkpoint.save_param_scheduler=False'
+    done(run_train(toy_config, *run, '--cfg-options', option))
+    failed(
+        run_train(toy_config, *run, '--resume', '--cfg-options', 'train_cfg.max_iters=6'),
+        'iter_4.pth: it was saved without the schedules of the learning rate',
+    )
 
 
 @pytest.mark.parametrize('classes', ['person', 3], ids=str)

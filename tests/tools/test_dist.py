@@ -127,9 +127,9 @@ def test_words_for_srun(run_tool, slurm, tmp_path, root):
 
 @pytest.mark.parametrize('name', ['GPUS', 'GPUS_PER_NODE', 'CPUS_PER_TASK'])
 def test_numbers_for_srun(run_tool, slurm, name):
-    for tool in ('slurm_train.sh', 'slurm_test.sh'):
-        done = run_tool('bash', f'tools/{tool}', 'p', 'j', 'a', 'b', env=dict(slurm, **{name: '0'}))
-        assert done.returncode == 1 and done.stderr == f'error: {name}=0: wanted a number from 1\n'
+    for tool, value in (('slurm_train.sh', '0'), ('slurm_test.sh', 'two')):
+        done = run_tool('bash', f'tools/{tool}', 'p', 'j', 'a', 'b', env=dict(slurm, **{name: value}))
+        assert done.returncode == 1 and done.stderr == f'error: {name}={value}: wanted a number from 1\n'
         assert run_tool('bash', f'tools/{tool}', 'p', 'j', 'a').stderr.startswith('usage: ')
 
 
