@@ -21,7 +21,8 @@ from mmslg.errors import InputError
 from mmslg.models.compilation import compile_features
 from mmslg.utils.cli import rank
 from mmslg.utils.config_errors import explain_config_errors
-from mmslg.utils.io import explain, try_folder
+from mmslg.utils.io import try_folder
+from mmslg.utils.os_errors import explain
 
 __all__ = [
     'add_analysis_arguments',

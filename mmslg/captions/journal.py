@@ -26,7 +26,8 @@ from mmslg.captions.schema import (
     write_captions,
 )
 from mmslg.errors import InputError
-from mmslg.utils.io import atomic_path, check_writable, explained
+from mmslg.utils.io import atomic_path, check_writable
+from mmslg.utils.os_errors import explained
 
 LONGEST_NAME = 255
 """Bytes of a file name on usual disks."""

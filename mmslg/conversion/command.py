@@ -15,7 +15,7 @@ from mmslg.conversion.layout import SPLITS, Layout, plural
 from mmslg.conversion.output import annotation_file, source_version, write_outputs
 from mmslg.conversion.readers import find_readers, make_reader
 from mmslg.errors import InputError
-from mmslg.utils.io import explained
+from mmslg.utils.os_errors import explained
 from mmslg.utils.progress import count_to, progress_bar
 
 EXAMPLES = 3

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import NoReturn, TextIO
 
 from mmslg.errors import InputError, SaidElsewhereError
-from mmslg.utils.io import explain
+from mmslg.utils.os_errors import explain
 
 USER_ERRORS = (InputError, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 BROKEN_PIPE = 141

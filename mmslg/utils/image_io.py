@@ -18,7 +18,7 @@ import numpy as np
 import simplejpeg
 
 from mmslg.errors import InputError
-from mmslg.utils.io import explain
+from mmslg.utils.os_errors import explain
 
 MAX_PIXELS = 2**28
 """Largest image that is decoded, about 16000x16000; a header that promises more is not believed."""

@@ -22,7 +22,8 @@ import numpy as np
 
 from mmslg.errors import InputError
 from mmslg.utils.image_io import read_visible
-from mmslg.utils.io import check_folder, explained, read_json, write_json
+from mmslg.utils.io import check_folder, read_json, write_json
+from mmslg.utils.os_errors import explained
 from mmslg.utils.progress import progress_bar
 from mmslg.visualization.boxes import draw_boxes, to_polygons
 from mmslg.visualization.pairs import add_legend, contact_sheet, enlarge, side_by_side, write_picture
