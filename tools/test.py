@@ -42,7 +42,7 @@ def main() -> None:
     from mmslg.apis.results import results_in
 
     with writing_to(cfg.work_dir):
-        runner = build_runner(cfg, args.compile)
+        runner = build_runner(cfg)
         with results_in(args.out, runner):
             runner.test()
 

@@ -51,7 +51,7 @@ def main() -> None:
     start_processes(cfg)
     remark = set_start(cfg, args.resume)
     with writing_to(cfg.work_dir):
-        runner = build_runner(cfg, args.compile)
+        runner = build_runner(cfg)
         for line in filter(None, (remark, missing_cuda_ops())):
             runner.logger.warning(line)
         runner.train()

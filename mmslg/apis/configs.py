@@ -33,7 +33,7 @@ _KINDS = {
     **dict.fromkeys((*_LOADERS, 'model', 'train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper'), dict),
     **dict.fromkeys(('default_hooks', 'env_cfg', 'randomness', 'log_processor', 'auto_scale_lr'), dict),
     **dict.fromkeys(('val_evaluator', 'test_evaluator', 'param_scheduler'), (dict, list)),
-    **{'visualizer': dict, 'custom_hooks': list, 'load_from': str, 'work_dir': str},
+    **{'visualizer': dict, 'custom_hooks': list, 'load_from': str, 'work_dir': str, 'compile': (bool, dict)},
 }
 """What a setting has to be if it is there at all."""
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -18,7 +17,6 @@ from mmslg.apis.processes import LAUNCHERS, check_launcher, start_processes
 from mmslg.engine.main_process import from_main_process
 from mmslg.engine.runner import PairRunner
 from mmslg.errors import InputError
-from mmslg.models.compilation import compile_features
 from mmslg.utils.cli import rank
 from mmslg.utils.config_errors import explain_config_errors
 from mmslg.utils.io import try_folder
@@ -110,6 +108,8 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
     if not cfg.work_dir.strip() or (Path(cfg.work_dir).exists() and not Path(cfg.work_dir).is_dir()):
         raise InputError(f'--work-dir {cfg.work_dir.strip() or "(empty)"}: wanted a folder')
+    if args.compile:
+        cfg.compile = True
     fit_to_machine(cfg)
     return cfg
 
@@ -155,12 +155,8 @@ def writing_to(folder: str) -> Iterator[None]:
         raise InputError(line) from error
 
 
-def build_runner(cfg: Config, compiled: bool = False) -> Runner:
+def build_runner(cfg: Config) -> Runner:
     """Start the processes of the run if there are several, and build its runner.
-
-    Args:
-        cfg: The config.
-        compiled: Let backbone and necks run compiled.
 
     Raises:
         InputError: The launcher has set no environment, the config names what does not exist, or torch cannot
@@ -168,7 +164,4 @@ def build_runner(cfg: Config, compiled: bool = False) -> Runner:
     """
     start_processes(cfg)
     with explain_config_errors(cfg):
-        runner = RUNNERS.build(cfg) if cfg.get('runner_type') else PairRunner.from_cfg(cfg)
-    if compiled:
-        compile_features(runner.model.module if is_model_wrapper(runner.model) else runner.model)
-    return runner
+        return RUNNERS.build(cfg) if cfg.get('runner_type') else PairRunner.from_cfg(cfg)

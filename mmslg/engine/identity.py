@@ -23,8 +23,12 @@ def run_identity(cfg: Config) -> dict[str, Any]:
         each annotation file and caption store that the datasets name, by path; None where there is none.
         ``processes``: how many take part.
     """
-    settings = dict(_flat(cfg.to_dict()))
-    return {'settings': settings, 'files': data_hashes(cfg), 'processes': get_world_size()}
+    return {'settings': flat_settings(cfg), 'files': data_hashes(cfg), 'processes': get_world_size()}
+
+
+def flat_settings(cfg: Config) -> dict[str, str]:
+    """Return every setting, written out, by its dotted name."""
+    return dict(_flat(cfg.to_dict()))
 
 
 def claim(folder: str | os.PathLike, identity: dict[str, Any]) -> None:

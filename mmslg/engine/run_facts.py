@@ -23,6 +23,7 @@ from torch import nn
 
 from mmslg.engine.checkpoint_report import CheckpointReportHook
 from mmslg.engine.data_files import data_hashes, file_hash
+from mmslg.engine.identity import flat_settings
 from mmslg.engine.precision_hook import describe_precision
 from mmslg.models.backbones import FrozenTrunk
 from mmslg.version import STACK, __version__, find_distribution
@@ -65,8 +66,8 @@ def config_facts(cfg: Config) -> dict[str, Any]:
 
     The latter leaves out where a run lies, started from and was started by: they differ from start to start.
     """
-    kept = {key: value for key, value in cfg.to_dict().items() if key not in _OF_A_START}
-    settings = hashlib.sha256(repr(sorted(_flat(kept))).encode()).hexdigest()
+    kept = [item for item in flat_settings(cfg).items() if item[0].split('.')[0] not in _OF_A_START]
+    settings = hashlib.sha256(repr(sorted(kept)).encode()).hexdigest()
     if not cfg.filename:
         return dict(file=None, sha256=None, settings_sha256=settings, git=None)
     return dict(
@@ -75,13 +76,6 @@ def config_facts(cfg: Config) -> dict[str, Any]:
         settings_sha256=settings,
         git=git_state(Path(cfg.filename).resolve().parent, Path(cfg.filename).name),
     )
-
-
-def _flat(node: Any, path: str = '') -> list[tuple[str, str]]:
-    if not isinstance(node, (dict, list, tuple)) or not node:
-        return [(path, repr(node))]
-    items = node.items() if isinstance(node, dict) else enumerate(node)
-    return [leaf for key, value in items for leaf in _flat(value, f'{path}.{key}')]
 
 
 def git_state(folder: Path, file: str | None = None) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from mmslg.engine.train_loops import EpochLoop, IterLoop
 from mmslg.engine.trunk_state import build_for, leave_out
 from mmslg.errors import InputError
 from mmslg.models.autocast import limit_autocast
+from mmslg.models.compilation import compile_features
 from mmslg.utils.config_errors import explain_config_errors
 from mmslg.utils.io import atomic_path
 
@@ -46,6 +47,18 @@ class PairRunner(Runner):
     def _shapes_to_load(self) -> dict[str, tuple]:
         state = read_checkpoint(self._load_from, 'meta')['state_dict']
         return {name: tuple(value.shape) for name, value in state.items()}
+
+    def wrap_model(self, *args, **kwargs) -> nn.Module:
+        """Wrap the model for its processes; with ``compile=True`` its backbone and necks run compiled."""
+        model = super().wrap_model(*args, **kwargs)
+        setting = self.cfg.get('compile')
+        if setting:
+            bare = model.module if is_model_wrapper(model) else model
+            compile_features(bare, **(setting if isinstance(setting, dict) else {}))
+        return model
+
+    def _maybe_compile(self, target: str) -> None:
+        """Compile nothing more: MMEngine would compile the whole step, and not in tests."""
 
     def register_hooks(self, *args, **kwargs) -> None:
         """Build the hooks."""

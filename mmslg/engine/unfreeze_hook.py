@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
+from mmengine.runner import IterBasedTrainLoop
 
 from mmslg.errors import InputError
 from mmslg.models.backbones import FrozenTrunk
@@ -30,8 +31,8 @@ class UnfreezeHook(Hook):
         by_epoch: Whether milestones are epochs; else they are iterations.
 
     Raises:
-        InputError: Milestones do not ascend, nothing of the trunk is to learn, or processes would wait for
-            gradients that do not come.
+        InputError: Milestones do not ascend, or are epochs of a run that counts iterations; nothing of the
+            trunk is to learn; or processes would wait for gradients that do not come.
     """
 
     def __init__(self, milestones: Sequence[int], by_epoch: bool = True) -> None:
@@ -47,6 +48,11 @@ class UnfreezeHook(Hook):
 
     def before_train(self, runner) -> None:
         """Freeze what does not learn yet."""
+        if self.by_epoch and isinstance(runner.train_loop, IterBasedTrainLoop):
+            raise InputError(
+                'UnfreezeHook: the run counts iterations, so no milestone in epochs would come; set '
+                'by_epoch=False and milestones in iterations'
+            )
         if not self._trunk(runner).trainable:
             raise InputError(
                 'UnfreezeHook: nothing of the trunk is to learn; set model.backbone.trunk.trainable to how '

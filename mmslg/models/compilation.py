@@ -9,7 +9,7 @@ from mmslg.errors import InputError
 
 
 def compile_features(model: nn.Module, backend: str = 'inductor') -> nn.Module:
-    """Let backbone and necks of a detector run compiled, each as one graph, in place.
+    """Let backbone and necks of a detector run compiled, the backbone and each neck as one graph, in place.
 
     Nothing is compiled before the first batch. Names of weights stay what they are, and a deep copy (EMA)
     runs uncompiled. Each input size is compiled for itself, with and without gradients, until torch's limit
@@ -23,8 +23,10 @@ def compile_features(model: nn.Module, backend: str = 'inductor') -> nn.Module:
         The model.
 
     Raises:
-        InputError: torch cannot compile on this machine.
+        InputError: The model has no backbone, or torch cannot compile on this machine.
     """
+    if not hasattr(model, 'backbone'):
+        raise InputError(f'--compile: {type(model).__name__} has no backbone to compile')
     _try_compiler(next(model.parameters()).device, backend)
     model.backbone.compile(backend=backend, dynamic=False)
     if getattr(model, 'neck', None) is not None:

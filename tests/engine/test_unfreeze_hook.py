@@ -5,6 +5,7 @@ import torch
 from forked import run_forked
 from helpers import TINY, iterations, write_leaf
 from mmengine.model import MMDistributedDataParallel
+from mmengine.runner import IterBasedTrainLoop
 from torch import nn
 from torch.distributed import init_process_group
 
@@ -26,24 +27,26 @@ class Model(nn.Module):
         return self.head(self.trunk.norm(self.trunk.run_blocks(tokens, 0, 3, rope))[:, 0]).square().mean()
 
 
+def runner_of(model, epoch=0, iter=0):
+    return SimpleNamespace(model=model, epoch=epoch, iter=iter, train_loop=None)
+
+
 def learning(model):
     return [i for i, b in enumerate(model.trunk.vit.blocks) if all(p.requires_grad for p in b.parameters())]
 
 
 @pytest.mark.parametrize(
-    ('milestones', 'by_epoch', 'expected'),
+    ('trainable', 'milestones', 'by_epoch', 'expected'),
     [
-        ([1, 2], True, [[], [1, 2], [1, 2], [1, 2]]),
-        ([1, 2, 3], True, [[], [2], [1, 2], [0, 1, 2]]),
-        ([0], True, [[0, 1, 2]] * 4),
-        ([2], False, [[], [], [0, 1, 2], [0, 1, 2]]),
+        (2, [1, 2], True, [[], [2], [1, 2], [1, 2]]),
+        (3, [1, 2, 3], True, [[], [2], [1, 2], [0, 1, 2]]),
+        (3, [0], True, [[0, 1, 2]] * 4),
+        (3, [2], False, [[], [], [0, 1, 2], [0, 1, 2]]),
     ],
 )
-def test_blocks_learn_from_their_milestone_on(milestones, by_epoch, expected):
-    model = Model(trainable=2 if len(milestones) == 2 else 3)
-    if len(milestones) == 2:
-        expected = [[], [2], [1, 2], [1, 2]]
-    hook, runner = UnfreezeHook(milestones, by_epoch), SimpleNamespace(model=model, epoch=0, iter=0)
+def test_blocks_learn_from_their_milestone_on(trainable, milestones, by_epoch, expected):
+    model = Model(trainable=trainable)
+    hook, runner = UnfreezeHook(milestones, by_epoch), runner_of(model)
     hook.before_train(runner)
     seen = []
     for runner.epoch in range(4):
@@ -57,7 +60,7 @@ def test_blocks_learn_from_their_milestone_on(milestones, by_epoch, expected):
 def test_a_resumed_run_is_at_its_stage():
     model = Model(trainable=3)
     hook = UnfreezeHook([1, 5, 9])
-    hook.before_train(SimpleNamespace(model=model, epoch=6, iter=600))
+    hook.before_train(runner_of(model, 6, 600))
     assert learning(model) == [1, 2]
 
 
@@ -69,9 +72,17 @@ def test_milestones_must_ascend(milestones):
 
 def test_a_trunk_that_stays_frozen_is_refused():
     with pytest.raises(InputError, match=r'set model\.backbone\.trunk\.trainable'):
-        UnfreezeHook([1]).before_train(SimpleNamespace(model=Model(), epoch=0, iter=0))
+        UnfreezeHook([1]).before_train(runner_of(Model()))
     with pytest.raises(InputError, match=r'no mmslg\.FrozenTrunk'):
-        UnfreezeHook([1]).before_train(SimpleNamespace(model=nn.Linear(1, 1), epoch=0, iter=0))
+        UnfreezeHook([1]).before_train(runner_of(nn.Linear(1, 1)))
+
+
+def test_epochs_of_a_run_that_counts_iterations_are_refused():
+    runner = runner_of(Model(trainable=1))
+    runner.train_loop = object.__new__(IterBasedTrainLoop)
+    with pytest.raises(InputError, match=r'the run counts iterations.* set by_epoch=False'):
+        UnfreezeHook([1]).before_train(runner)
+    UnfreezeHook([1], by_epoch=False).before_train(runner)
 
 
 def train(model, wrapped, images):
@@ -79,7 +90,7 @@ def train(model, wrapped, images):
     optimizer = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad], lr=1e-3, weight_decay=0.5
     )
-    hook, runner = UnfreezeHook([2, 3], by_epoch=False), SimpleNamespace(model=wrapped, epoch=0, iter=0)
+    hook, runner = UnfreezeHook([2, 3], by_epoch=False), runner_of(wrapped)
     hook.before_train(runner)
     for runner.iter in range(4):
         hook.before_train_iter(runner, 0)

@@ -7,8 +7,11 @@ import torch
 from helpers import ROOT
 from mmengine.config import Config
 from mmengine.registry import MODELS
+from mmengine.runner import Runner
 from torch import nn
+from toy import write_toy
 
+from mmslg.engine import PairRunner
 from mmslg.errors import InputError
 from mmslg.models.compilation import compile_features
 
@@ -142,3 +145,21 @@ def test_a_machine_without_a_compiler():
     ):
         compile_features(flir(depth=1))
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('setting', [None, False, dict(backend='eager')])
+def test_the_runner_compiles_if_the_config_says_so(monkeypatch, setting):
+    monkeypatch.setattr(Runner, 'wrap_model', lambda self, model: model)
+    runner = object.__new__(PairRunner)
+    runner.cfg = dict(compile=setting)
+    model = runner.wrap_model(flir(depth=1))
+    compiled = [part._compiled_call_impl is not None for part in (model.backbone, model.neck, model)]
+    assert compiled == [bool(setting), bool(setting), False]
+
+
+def test_the_option_is_the_setting(run_quickly, tmp_path):
+    """A toy has nothing to compile, so that the line shows that it was tried."""
+    for words in (['--compile'], ['--cfg-options', 'compile=True']):
+        result = run_quickly('train.py', write_toy(tmp_path), '--work-dir', tmp_path / 'run', *words)
+        assert result.returncode == 1
+        assert result.stderr.strip().endswith('error: --compile: ToyModel has no backbone to compile')
