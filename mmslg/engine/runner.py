@@ -54,7 +54,8 @@ class PairRunner(Runner):
         setting = self.cfg.get('compile')
         if setting:
             bare = model.module if is_model_wrapper(model) else model
-            compile_features(bare, **(setting if isinstance(setting, dict) else {}))
+            with explain_config_errors(self.cfg):
+                compile_features(bare, **(setting if isinstance(setting, dict) else {}))
         return model
 
     def _maybe_compile(self, target: str) -> None:
