@@ -207,9 +207,11 @@ def list_steps(pipeline: Mapping[str, Any] | Sequence[Any]) -> list[Any]:
     """Return the transforms of a pipeline whose steps have names, in the order of ``STEPS``.
 
     Raises:
-        InputError: A step has another name.
+        InputError: A step has another name or is no transform.
     """
     if not isinstance(pipeline, Mapping):
+        if not isinstance(pipeline, Sequence) or isinstance(pipeline, str):
+            raise InputError(f'pipeline={pipeline!r:.60}: wanted steps by name, or a list of transforms')
         return list(pipeline)
     unknown = sorted(set(pipeline) - set(STEPS))
     if unknown:
@@ -220,6 +222,8 @@ def list_steps(pipeline: Mapping[str, Any] | Sequence[Any]) -> list[Any]:
     steps: list[Any] = []
     for name in STEPS:
         step = pipeline.get(name)
+        if isinstance(step, str):
+            raise InputError(f'the step {name} of the pipeline is {step!r:.60}: wanted a transform, or None')
         if isinstance(step, Mapping) and 'type' not in step:
             raise InputError(f'the step {name} of the pipeline has no type: {dict(step)}')
         if isinstance(step, Sequence):

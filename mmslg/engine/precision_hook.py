@@ -44,7 +44,7 @@ class PrecisionHook(Hook):
         max_skipped: So many steps skipped in a row by the loss scaler end the run.
 
     Raises:
-        InputError: A loss or the gradient is not finite, or steps are skipped on and on.
+        InputError: A loss, the gradient or a weight to save is not finite, or steps are skipped on and on.
     """
 
     def __init__(self, tf32: bool = False, max_skipped: int = 25) -> None:
@@ -96,6 +96,15 @@ class PrecisionHook(Hook):
                 f'{what}, and so for {self._skipped_in_a_row} steps in a row, down to a loss scale of '
                 f'{scaler.get_scale():g}; train without --amp'
             )
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Keep the earlier checkpoint if weights of this one are not finite; it would replace that."""
+        for name, value in checkpoint['state_dict'].items():
+            if not value.isfinite().all():
+                raise InputError(
+                    f'iteration {checkpoint["meta"]["iter"]}: {name} is not finite, and no checkpoint was '
+                    'written. Lower the learning rate, and start from an earlier checkpoint'
+                )
 
     def after_train(self, runner) -> None:
         """Stop watching, and say how many steps were skipped."""

@@ -53,7 +53,7 @@ def read_starts(path: Path) -> list[dict]:
         return []
     data = read_json(path)
     starts = data.get('starts') if isinstance(data, dict) else None
-    if not isinstance(starts, list):
+    if not isinstance(starts, list) or not all(isinstance(start, dict) for start in starts):
         raise InputError(
             f'{path}: wanted the starts of a run; move the file away or choose another --work-dir'
         )

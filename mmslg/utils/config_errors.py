@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmslg.errors import InputError
@@ -37,9 +39,10 @@ def explain_config_errors(cfg: Config) -> Iterator[None]:
     except InputError:
         raise
     except (ValueError, AssertionError) as error:
-        if not str(error) or _raised_here(error):
+        complaint = str(error) or _failed_assertion(error)
+        if not complaint or _raised_here(error):
             raise
-        raise InputError(f'{cfg.filename}: {" ".join(str(error).split())[:300]}') from error
+        raise InputError(f'{cfg.filename}: {" ".join(complaint.split())[:300]}') from error
     except (KeyError, TypeError) as error:
         text = str(error.args[0]) if error.args else ''
         found = (_REGISTRY if isinstance(error, KeyError) else _SIGNATURE).search(text)
@@ -54,6 +57,15 @@ def explain_config_errors(cfg: Config) -> Iterator[None]:
             where = _find(cfg, lambda key, value: key == name['key'], name['kind']) if name.get('key') else ''
             complaint = ' '.join(re.split(r'\n| in <', text)[0].split())[:300]
         raise InputError(f'{cfg.filename}: {where + ": " if where else ""}{complaint}') from None
+
+
+def _failed_assertion(error: Exception) -> str:
+    """Name an assertion without a message by its place in the code, ``''`` for another error."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    if not isinstance(error, AssertionError) or not place.line:
+        return ''
+    claim = place.line.removeprefix('assert ')
+    return f'{Path(place.filename).name}, line {place.lineno}: {claim} does not hold'
 
 
 def _raised_here(error: Exception) -> bool:

@@ -250,6 +250,10 @@ def test_the_steps_of_a_pipeline_have_names():
         InputError, match='a pipeline has no step rezise; its steps are visible, photometric, '
     ):
         list_steps(dict(visible=load, rezise=pack))
+    with pytest.raises(InputError, match=r"the step flip of the pipeline is 'no': wanted a transform"):
+        list_steps(dict(visible=load, flip='no'))
+    with pytest.raises(InputError, match='pipeline=None: wanted steps by name, or a list'):
+        list_steps(None)
 
 
 def test_the_key_has_slashes_however_the_file_writes_it(folder):

@@ -106,7 +106,7 @@ def test_settings_are_those_of_every_start(tmp_path):
     )
 
 
-@pytest.mark.parametrize('text', ['{}', '[]', '{"starts": 3}', '{"starts": ['])
+@pytest.mark.parametrize('text', ['{}', '[]', '{"starts": 3}', '{"starts": [3]}', '{"starts": ['])
 def test_a_file_of_something_else(tmp_path, text):
     (tmp_path / 'run.json').write_text(text)
     with pytest.raises(InputError, match=r'run\.json: (wanted the starts of a run|not valid JSON)'):

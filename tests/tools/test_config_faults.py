@@ -10,6 +10,7 @@ from toy import failed, write_toy
         ("model = dict(type='ToyModle')", 'model.type: there is no ToyModle among the types'),
         ('model = dict(wdth=3)', "model.wdth: ToyModel.__init__() got an unexpected keyword argument 'wdth'"),
         ("model = dict(_delete_=True, type='ToyModel')", 'ToyModel.__init__() missing 1 required'),
+        ('model = dict(width=10**6)', ': width < 10**6 does not hold'),
         ('model = dict(_delete_=True, width=4)', 'must contain the key "type"'),
         ("train_dataloader = dict(dataset=dict(type='ToyDat'))", 'dataset.type: there is no ToyDat'),
         ('train_dataloader = dict(dataset=dict(sorted=1))', 'train_dataloader.dataset.sorted: '),

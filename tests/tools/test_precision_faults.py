@@ -48,6 +48,14 @@ def test_a_gradient_that_is_not_finite_ends_the_run(run_train, tmp_path, steps):
     failed(result, 'iteration 1: the gradient norm is nan, all losses are finite')
 
 
+def test_weights_that_are_not_finite_are_not_saved(run_train, tmp_path):
+    file = config(tmp_path, '(out * 0).abs().sqrt().sum()')
+    often = 'default_hooks.checkpoint.interval=1'
+    result = run_train(file, '--work-dir', tmp_path / 'run', '--cfg-options', often)
+    failed(result, 'iteration 1: layer.weight is not finite, and no checkpoint was written')
+    assert not list((tmp_path / 'run').rglob('*.pth*')) and not (tmp_path / 'run/last_checkpoint').exists()
+
+
 def test_skipped_steps_are_counted(run_train, tmp_path, steps, scaled):
     file = config(tmp_path, 'out.mean() * 1e36', scaled + 'train_cfg = dict(max_iters=12, val_interval=12)\n')
     log = done(run_train(file, '--work-dir', tmp_path / 'run'))

@@ -50,6 +50,8 @@ class PackPairedInputs(PackDetInputs):
                 f'{tuple(shape)}; put mmslg.LoadInfrared into the pipeline, and behind it nothing that '
                 'drops the infrared channel (PhotoMetricDistortion belongs before it)'
             )
+        if min(results['img'].strides) < 0:  # a flipped row of one pixel, which NumPy calls contiguous
+            results['img'] = results['img'].copy()
         packed = super().transform(results)
         packed['inputs'] = {'img': packed['inputs']}
         if 'text' in results:

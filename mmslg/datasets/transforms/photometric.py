@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -40,7 +41,9 @@ class InfraredJitter(BaseTransform):
         noise: float = 5.0,
         prob: float = 0.5,
     ) -> None:
-        if len(gain) != 2 or not 0 < gain[0] <= gain[1] or offset < 0 or noise < 0 or not 0 <= prob <= 1:
+        numbers = [*(gain if isinstance(gain, Sequence) else ()), offset, noise, prob]
+        valid = len(numbers) == 5 and all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers)
+        if not valid or not 0 < gain[0] <= gain[1] or offset < 0 or noise < 0 or not 0 <= prob <= 1:
             raise InputError(
                 'InfraredJitter wants gain=(least, greatest) above 0, offset and noise from 0, prob up to 1; '
                 f'got gain={gain!r}, offset={offset!r}, noise={noise!r}, prob={prob!r}'

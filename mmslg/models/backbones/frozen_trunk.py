@@ -78,6 +78,8 @@ class FrozenTrunk(nn.Module):
         super().__init__()
         if dtype not in _DTYPES:
             raise InputError(f'trunk dtype={dtype!r}: wanted {", ".join(_DTYPES)}')
+        if checkpoint is not None and not isinstance(checkpoint, (str, Path)):
+            raise InputError(f"trunk checkpoint={checkpoint!r:.60}: wanted a path, 'pretrained' or None")
         self.vit = build_vit(name, checkpoint == 'pretrained', patch_size, kwargs)
         # The weights are final: without this mark MMEngine's init_weights() would draw them anew.
         self.vit.is_init = self.is_init = True

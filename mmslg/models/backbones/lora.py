@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -36,6 +38,8 @@ def add_lora(blocks: nn.ModuleList, options: dict) -> None:
         raise InputError(
             f'trunk lora wants the package peft ({error}); run: pip install -r requirements/lora.txt'
         ) from error
+    if not isinstance(options, Mapping):
+        raise InputError(f'trunk lora={options!r:.60}: wanted options such as dict(r=8, lora_alpha=16)')
     options = {'target_modules': ['qkv', 'proj'], **options}
     try:
         peft.inject_adapter_in_model(peft.LoraConfig(**options), blocks)

@@ -77,6 +77,9 @@ def test_no_jitter_changes_nothing():
         dict(offset=-1),
         dict(noise=-1),
         dict(prob=2),
+        dict(gain=1.0),
+        dict(offset='20'),
+        dict(noise=float('nan')),
     ],
 )
 def test_ranges_that_are_none(options):

@@ -53,6 +53,20 @@ def test_pack(paths):
     assert meta['crop'] == (0, 0, 96, 64)
 
 
+def test_a_flipped_row_or_column_of_one_pixel_is_packed():
+    row = np.arange(12, dtype=np.uint8).reshape(1, 3, 4)
+    for line in (row[:, ::-1], row.reshape(3, 1, 4)[::-1]):  # NumPy calls the first one contiguous
+        packed = PackPairedInputs(meta_keys=())(dict(img=line))
+        assert packed['inputs']['img'][0].flatten().tolist() == [8, 4, 0]
+    single = row[:, :1][::-1, ::-1]
+    assert PackPairedInputs(meta_keys=())(dict(img=single))['inputs']['img'].flatten().tolist() == [
+        0,
+        1,
+        2,
+        3,
+    ]
+
+
 def test_three_channels_are_refused(paths):
     with pytest.raises(
         InputError, match=r'wants an image \(H, W, 4\), got \(64, 96, 3\).*PhotoMetricDistortion'

@@ -301,6 +301,8 @@ def test_a_gpu_without_bfloat16(monkeypatch, caplog):
 def test_another_dtype_is_refused():
     with pytest.raises(InputError, match="trunk dtype='int8': wanted float32, bfloat16, float16"):
         FrozenTrunk('vit_small_patch14_dinov2', dtype='int8')
+    with pytest.raises(InputError, match='trunk checkpoint=7: wanted a path'):
+        FrozenTrunk('vit_small_patch14_dinov2', checkpoint=7)
 
 
 def test_a_trunk_is_known_by_its_weights_whatever_grid_and_type(tmp_path):

@@ -191,6 +191,8 @@ class TestLora:
             (dict(rank=2), 'rank'),
             (dict(r=0), 'r'),
             (dict(target_modules=['query']), 'query'),
+            (True, 'wanted options such as'),
+            ('r=4', 'wanted options such as'),
         ],
     )
     def test_options_that_do_not_fit(self, lora, message):
