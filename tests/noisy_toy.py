@@ -15,7 +15,7 @@ _data = dict(_delete_=True, type='NoisyData', metainfo=dict(classes=('person', '
 train_dataloader = dict(dataset=_data, batch_sampler=dict(type='mmdet.AspectRatioBatchSampler'))
 val_dataloader = dict(dataset=_data)
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=0.01))
-_ema = dict(type='EMAHook', ema_type='mmdet.ExpMomentumEMA', momentum=0.1, gamma=5)
+_ema = dict(type='EMAHook', ema_type='mmslg.LearntEMA', momentum=0.1, gamma=5)
 custom_hooks = [dict(type='mmslg.CheckpointReportHook'), _ema]
 env_cfg = dict(cudnn_benchmark=False)
 """
@@ -54,13 +54,14 @@ def write_noisy(folder, kind, more=''):
 
 @MODELS.register_module(force=True)
 class NoisyModel(BaseModel):
-    """Two layers with dropout between, and noise from all generators on what comes in."""
+    """A frozen layer and one that learns, dropout between, and noise from all generators on what comes in."""
 
     def __init__(self):
         super().__init__()
         self.layers = torch.nn.Sequential(
             torch.nn.Linear(3, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 1)
         )
+        self.layers[0].requires_grad_(False)
 
     def forward(self, inputs, mode='tensor'):
         out = self.layers(torch.stack(inputs) + torch.randn(3) + random.random() + np.random.rand())

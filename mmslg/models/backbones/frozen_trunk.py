@@ -235,8 +235,8 @@ class FrozenTrunk(nn.Module):
         side = math.isqrt(max(num_positions - num_prefix, 0))
         if side and side**2 + num_prefix == num_positions:
             self._positions.clear()
-            empty = present.new_zeros(1, num_positions, present.shape[2])
-            self.vit.pos_embed = nn.Parameter(empty, requires_grad=present.requires_grad)
+            # In place: an average of weights, or an optimizer, may hold the parameter already.
+            present.data = present.new_zeros(1, num_positions, present.shape[2])
             patches.set_input_size(img_size=side * self.patch_size)
 
     def _position(self, height: int, width: int) -> tuple[Tensor, Tensor | None]:

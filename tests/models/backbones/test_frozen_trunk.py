@@ -5,6 +5,7 @@ import pytest
 import timm
 import torch
 
+from mmslg.engine.learnt_ema import LearntEMA
 from mmslg.errors import InputError
 from mmslg.models.backbones import FrozenTrunk
 
@@ -103,8 +104,10 @@ def test_positions_of_an_older_checkpoint(name):
     trunk.embed(images)
     trunk.fit_positions(1000)  # not square: the comparison of shapes will say so
     assert trunk.vit.pos_embed.shape == FrozenTrunk(name, depth=1).vit.pos_embed.shape
+    average = LearntEMA(trunk)
     trunk.fit_positions(older.vit.pos_embed.shape[1])
     trunk.load_state_dict(older.state_dict())
+    assert average.module.vit.pos_embed is trunk.vit.pos_embed
     assert torch.equal(trunk.embed(images)[0], older.embed(images)[0])
     assert not trunk.vit.pos_embed.requires_grad
 
