@@ -50,7 +50,7 @@ def test_values_and_tensors_reach_every_process(tmp_path):
     results = run_forked(started(job), tmp_path / 'out')
     assert [code for code, _ in results] == [0, 0], results
     assert 'read here' in results[0][1] and 'read here' not in results[1][1]
-    found = torch.load(tmp_path / '1.pth', weights_only=False)
+    found = read_checkpoint(str(tmp_path / '1.pth'))
     for part in (MADE['state_dict'], MADE['optimizer']['state'][0]):
         read = found['state_dict' if part is MADE['state_dict'] else 'optimizer']
         read = read if 'one' in read else read['state'][0]
