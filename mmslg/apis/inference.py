@@ -33,7 +33,8 @@ def load_detector(cfg: Config, checkpoint: str) -> nn.Module:
     shapes = {name: value.shape for name, value in weights['state_dict'].items()}
     model = build_for(shapes, cfg.model, build)
     fit_to_model(checkpoint, model, weights)
-    match, state = match_keys(model, weights)
+    state = weights['state_dict']
+    match = match_keys(model, state)
     if not match.complete:
         raise InputError(f'{checkpoint}: the checkpoint does not fit the config: {match}')
     model.load_state_dict({name: state[name] for name in match.matched})

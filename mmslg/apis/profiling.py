@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mmslg.engine.trunk_state import trunk_settings
 from mmslg.errors import InputError
 from mmslg.models.backbones import FrozenTrunk, SLGViT
+from mmslg.models.modules import first_of
 from mmslg.models.necks import LanguageGuidedModulation, SimpleFeaturePyramid
 from mmslg.utils.config_errors import explain_config_errors
 
@@ -81,11 +82,6 @@ class Parts:
     def trunk(self) -> FrozenTrunk:
         """The frozen ViT."""
         return self.backbone.trunk
-
-
-def first_of(model: nn.Module, kind: type) -> Any:
-    """Return the first module of a type, or None."""
-    return next((module for module in model.modules() if isinstance(module, kind)), None)
 
 
 def find_parts(model: nn.Module) -> Parts:

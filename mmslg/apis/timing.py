@@ -16,11 +16,12 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from mmslg.apis.profiling import Parts, first_of, prepare, toy_data, training_loss
+from mmslg.apis.profiling import Parts, prepare, toy_data, training_loss
 from mmslg.models.autocast import limit_autocast
 from mmslg.models.backbones import FrozenTrunk
 from mmslg.models.compilation import compile_features
 from mmslg.models.layers import flatten_levels, token_centers
+from mmslg.models.modules import first_of
 from mmslg.models.necks import LanguageGuidedModulation
 
 VARIANTS = {'trunk': 'trunk alone', 'backbone': 'backbone + necks', 'detector': 'whole detector'}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
 from torch import Tensor, nn
 
 from mmslg.engine.trunk_state import fill_in
 from mmslg.errors import InputError
 from mmslg.models.backbones import SLGViT
+from mmslg.models.modules import bare_model
 from mmslg.models.necks import LanguageGuidedModulation, SimpleFeaturePyramid
 from mmslg.registry import HOOKS
 
@@ -64,19 +65,16 @@ class KeyMatch:
         )
 
 
-def match_keys(model: nn.Module, checkpoint: dict) -> tuple[KeyMatch, dict[str, Tensor]]:
-    """Compare a checkpoint with a model; return the match and the checkpoint's tensors by name."""
-    state = checkpoint.get('state_dict', checkpoint)
-    state = {key.removeprefix('module.'): value for key, value in state.items()}
+def match_keys(model: nn.Module, state: Mapping[str, Tensor]) -> KeyMatch:
+    """Compare the tensors of a checkpoint with a model's, by names that :func:`fit_to_model` has seen to."""
     own = model.state_dict()
-    match = KeyMatch(
+    return KeyMatch(
         matched=[k for k in own if k in state and state[k].shape == own[k].shape],
         missing=[k for k in own if k not in state],
         reshaped=[k for k in own if k in state and state[k].shape != own[k].shape],
         unexpected=[k for k in state if k not in own],
         parts=_parts(model),
     )
-    return match, state
 
 
 def fit_to_model(path: str, model: nn.Module, checkpoint: dict) -> None:
@@ -137,8 +135,7 @@ class CheckpointReportHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Compare names and shapes; called by the runner before it copies the weights."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        match, _ = match_keys(model, checkpoint)
+        match = match_keys(bare_model(runner.model), checkpoint['state_dict'])
         source = runner._load_from or 'the checkpoint'
         if not match.matched:
             raise InputError(f'{source}: no key of the checkpoint matches the model: {match}')

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from mmslg.errors import InputError
 from mmslg.models.backbones import FrozenTrunk
+from mmslg.models.modules import bare_model, first_of
 from mmslg.registry import HOOKS
 
 
@@ -24,7 +24,7 @@ def describe_precision(model: nn.Module, autocast: bool = False) -> str:
         model: The detector.
         autocast: Whether it runs under autocast.
     """
-    trunk = next((module for module in model.modules() if isinstance(module, FrozenTrunk)), None)
+    trunk = first_of(model, FrozenTrunk)
     parts = [f'trunk {str(trunk.dtype).removeprefix("torch.")}'] if trunk else []
     parts += ['features under autocast'] if autocast else []
     tf32 = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32
@@ -61,7 +61,7 @@ class PrecisionHook(Hook):
 
     def before_train(self, runner) -> None:
         """Begin to watch losses and steps."""
-        model = _bare(runner.model)
+        model = bare_model(runner.model)
         print_log(f'precision: {describe_precision(model, _scaler(runner) is not None)}', 'current')
 
         def check_losses(module: nn.Module, args: Any, output: Any) -> None:
@@ -122,16 +122,12 @@ class PrecisionHook(Hook):
         _say(runner, runner.test_loop)
 
 
-def _bare(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
-
-
 def _scaler(runner) -> Any:
     return getattr(runner.optim_wrapper, 'loss_scaler', None)
 
 
 def _say(runner, loop: Any) -> None:
-    what = describe_precision(_bare(runner.model), bool(getattr(loop, 'fp16', False)))
+    what = describe_precision(bare_model(runner.model), bool(getattr(loop, 'fp16', False)))
     print_log(f'computed with: {what}', 'current')
 
 

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.dist import get_world_size
-from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
 from torch import nn
@@ -26,6 +25,7 @@ from mmslg.engine.data_files import data_hashes, file_hash
 from mmslg.engine.identity import flat_settings
 from mmslg.engine.precision_hook import describe_precision
 from mmslg.models.backbones import FrozenTrunk
+from mmslg.models.modules import bare_model
 from mmslg.version import STACK, __version__, find_distribution
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ _OF_A_START = ('work_dir', 'load_from', 'resume', 'launcher', 'model_wrapper_cfg
 
 def run_facts(runner: Runner) -> dict[str, Any]:
     """Describe a training that is about to take its first step."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = bare_model(runner.model)
     trunks = [module for module in model.modules() if isinstance(module, FrozenTrunk)]
     reports = [hook.loaded for hook in runner.hooks if isinstance(hook, CheckpointReportHook)]
     return dict(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dist import master_only
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIMIZERS
 from mmengine.runner import Runner
@@ -22,6 +21,7 @@ from mmslg.engine.trunk_state import build_for, leave_out
 from mmslg.errors import InputError
 from mmslg.models.autocast import limit_autocast
 from mmslg.models.compilation import compile_features
+from mmslg.models.modules import bare_model
 from mmslg.utils.config_errors import explain_config_errors
 from mmslg.utils.io import atomic_path
 
@@ -53,9 +53,8 @@ class PairRunner(Runner):
         model = super().wrap_model(*args, **kwargs)
         setting = self.cfg.get('compile')
         if setting:
-            bare = model.module if is_model_wrapper(model) else model
             with explain_config_errors(self.cfg):
-                compile_features(bare, **(setting if isinstance(setting, dict) else {}))
+                compile_features(bare_model(model), **(setting if isinstance(setting, dict) else {}))
         return model
 
     def _maybe_compile(self, target: str) -> None:
@@ -124,7 +123,7 @@ class PairRunner(Runner):
             with explain_config_errors(self.cfg):
                 super().call_hook(fn_name, **kwargs)
         if fn_name == 'before_save_checkpoint':
-            leave_out(self._bare_model, kwargs['checkpoint'])
+            leave_out(bare_model(self.model), kwargs['checkpoint'])
 
     def load_checkpoint(
         self,
@@ -137,16 +136,13 @@ class PairRunner(Runner):
         checkpoint = from_main_process(lambda: read_checkpoint(filename, map_location))
         if isinstance(checkpoint.get('meta'), dict):
             checkpoint['meta'].pop('config', None)  # MMEngine's resume() would run it
-        fit_to_model(filename, self._bare_model, checkpoint)
+        model = bare_model(self.model)
+        fit_to_model(filename, model, checkpoint)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        checkpoint = _load_checkpoint_to_model(self._bare_model, checkpoint, strict, revise_keys=revise_keys)
+        checkpoint = _load_checkpoint_to_model(model, checkpoint, strict, revise_keys=revise_keys)
         self._has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')
         return checkpoint
-
-    @property
-    def _bare_model(self) -> nn.Module:
-        return self.model.module if is_model_wrapper(self.model) else self.model
 
     def resume(
         self,

@@ -13,6 +13,7 @@ from mmengine.runner import IterBasedTrainLoop
 
 from mmslg.errors import InputError
 from mmslg.models.backbones import FrozenTrunk
+from mmslg.models.modules import first_of
 from mmslg.registry import HOOKS
 
 
@@ -74,7 +75,7 @@ class UnfreezeHook(Hook):
             self._set(runner)
 
     def _trunk(self, runner) -> FrozenTrunk:
-        trunk = next((m for m in runner.model.modules() if isinstance(m, FrozenTrunk)), None)
+        trunk = first_of(runner.model, FrozenTrunk)
         if trunk is None:
             raise InputError('UnfreezeHook: the model has no mmslg.FrozenTrunk')
         return trunk

@@ -65,7 +65,8 @@ def test_a_trunk_is_named_and_put_back(pairs, trunk_file):
     other = detector(pairs, trunk_file, seed=2)
     assert not same(model, other)
     fit_to_model('a.pth', other, checkpoint)
-    match, state = match_keys(other, checkpoint)
+    state = checkpoint['state_dict']
+    match = match_keys(other, state)
     assert match.complete and match.by_part()['trunk'] == (34, 34) and not match.unexpected
     assert checkpoint['ema_state_dict'].keys() == {f'module.{name}' for name in state}
     other.load_state_dict(state)
