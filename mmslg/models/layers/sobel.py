@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 
 
@@ -37,7 +37,9 @@ class SobelGradient(nn.Module):
         feats = feats.float()
         if self.reduce_first:
             feats = feats.mean(1, keepdim=True)
-        feats = F.pad(feats, (1, 1, 1, 1), mode='replicate')
+        # Not F.pad: inductor of torch 2.8 mistakes the strides of its gradient where channels come last.
+        feats = torch.cat([feats[:, :, :1], feats, feats[:, :, -1:]], 2)
+        feats = torch.cat([feats[..., :1], feats, feats[..., -1:]], 3)
         rows = feats[:, :, :-2] + 2 * feats[:, :, 1:-1] + feats[:, :, 2:]
         cols = feats[..., :-2] + 2 * feats[..., 1:-1] + feats[..., 2:]
         grad_x = (rows[..., 2:] - rows[..., :-2]) / 8

@@ -1,4 +1,8 @@
+import shutil
+
+import pytest
 import torch
+from torch import nn
 
 from mmslg.models.layers import SobelGradient
 
@@ -39,3 +43,21 @@ def test_gradient_is_finite_on_a_flat_map():
     flat = torch.ones(1, 3, 4, 4, requires_grad=True)
     SobelGradient()(flat).sum().backward()
     assert torch.isfinite(flat.grad).all()
+
+
+@pytest.mark.skipif(shutil.which('g++') is None, reason='inductor wants g++')
+def test_compiled_gradient_where_channels_come_last():
+    images = torch.rand(2, 3, 16, 24).contiguous(memory_format=torch.channels_last)
+    stem = nn.Conv2d(3, 8, 3, 2, 1).to(memory_format=torch.channels_last)
+    sobel = SobelGradient()
+
+    def edges(images):
+        feats = stem(images)
+        return sobel(feats) * feats
+
+    found = []
+    for run in (edges, torch.compile(edges, dynamic=False)):
+        inputs = images.clone().requires_grad_()
+        run(inputs).sum().backward()
+        found.append(inputs.grad)
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-6)
