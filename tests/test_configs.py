@@ -114,6 +114,8 @@ def test_sizes(name, size, least):
     [pytest.param(n, marks=pytest.mark.slow) if n == 'slgnet_flir.py' else n for n in MODELS_OF_THEIR_OWN],
 )
 def test_config(name, pairs):
+    if 'lora' in name:
+        pytest.importorskip('peft')
     cfg = load(name, pairs)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)

@@ -5,7 +5,7 @@
 # decides what is missing; torch comes first, because mmcv's ops are compiled against it. Run it again at
 # any time: it goes on where it was interrupted.
 #
-#   --tests          also what tools/run_tests.sh needs
+#   --tests          also what tools/run_tests.sh needs, and the extras that it tests
 #   --print-python   print the interpreter of the environment, install nothing
 #
 #   PYTHON=python3.12      the interpreter that makes .venv
@@ -180,7 +180,7 @@ install_mmcv() {
 PRINT_PYTHON=
 while [ $# -gt 0 ]; do
     case "$1" in
-        --tests) SETS+=(tests) ;;
+        --tests) SETS+=(lora tests) ;;
         --print-python) PRINT_PYTHON=1 ;;
         -h | --help) sed -n '2,/^set /{/^set /d; s/^# \{0,1\}//; p;}' "${BASH_SOURCE[0]}" && exit 0 ;;
         *) die "unknown option $1; see bash tools/install.sh -h" ;;

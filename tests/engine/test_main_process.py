@@ -1,5 +1,6 @@
 """What the main process reads, all have; where it fails, it alone says so."""
 
+import multiprocessing
 import runpy
 import sys
 
@@ -94,7 +95,10 @@ def test_one_line_for_an_error_of_all(tmp_path):
     """The other processes leave the first time to say it; then they are ended."""
     from mmslg.utils import cli
 
+    barrier = multiprocessing.get_context('fork').Barrier(2)  # none is ended before it has begun
+
     def fail():
+        barrier.wait()
         raise InputError('no such data')
 
     results = run_forked(lambda rank: cli.run(fail), tmp_path)
