@@ -80,34 +80,34 @@ class SparseAttention(nn.Module):
         with torch.autocast(query.device.type, enabled=False):
             dtype = self.value_proj.weight.dtype
             query, feats = query.to(dtype), feats.to(dtype)
-            offsets = self._per_head(self.sampling_offsets(query)).unflatten(3, (self.num_levels, -1, 2))
-            weights = self._per_head(self.attention_weights(query)).softmax(-1)
-            # (B * M, L * K, N): queries last, so that memory is read in order.
-            weights = weights.permute(0, 2, 3, 1).flatten(0, 1)
-            weights = weights.unflatten(1, (self.num_levels, -1))
-            # grid_sample counts from -1 at one border to 1 at the other.
-            offsets, places = offsets.permute(0, 2, 3, 4, 1, 5), 2 * centers - 1
+            # Channels first throughout, queries last: memory is read in order, and nothing is transposed.
+            samples = (-1, self.num_levels, self.num_points)
+            offsets = _project(self.sampling_offsets, query)
+            offsets = offsets.reshape(*samples, 2, query.shape[1])
+            weights = _project(self.attention_weights, query)
+            weights = weights.reshape(-1, self.num_levels * self.num_points, query.shape[1]).softmax(1)
+            weights = weights.view(*samples, query.shape[1])
+            places = (2 * centers - 1).to(dtype)  # grid_sample counts from -1 at one border to 1 at the other
             out: Tensor | None = None
             for level, maps in enumerate(self._value_maps(feats, shapes)):
                 height, width = shapes[level]
                 step_x, step_y = 2 / width, 2 / height
-                delta_x, delta_y = offsets[:, :, level].unbind(-1)
+                delta_x, delta_y = offsets[:, level].unbind(2)
                 grid = torch.stack([places[:, 0] + step_x * delta_x, places[:, 1] + step_y * delta_y], -1)
-                sampled = F.grid_sample(maps, grid.flatten(0, 1).to(dtype), align_corners=False)
+                sampled = F.grid_sample(maps, grid, align_corners=False)
                 gathered = (sampled * weights[:, level, None]).sum(2)
                 out = gathered if out is None else out + gathered
             return self.output_proj(out.view(len(query), -1, query.shape[1]).transpose(1, 2))
 
-    def _per_head(self, values: Tensor) -> Tensor:
-        return values.unflatten(2, (self.num_heads, -1))
-
     def _value_maps(self, feats: Tensor, shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
         """Project the features and give each level as maps ``(B * M, D / M, H_l, W_l)``."""
-        # Channels first straight from the product spares a transposed copy.
-        projection = self.value_proj
-        values = projection.weight @ feats.transpose(1, 2) + projection.bias[:, None]
-        levels = values.split([height * width for height, width in shapes], 2)
+        levels = _project(self.value_proj, feats).split([height * width for height, width in shapes], 2)
         return [
             level.reshape(len(feats) * self.num_heads, -1, height, width)
             for level, (height, width) in zip(levels, shapes)
         ]
+
+
+def _project(layer: nn.Linear, tokens: Tensor) -> Tensor:
+    """Apply a linear layer to ``(B, N, D)`` and give its channels first, ``(B, D', N)``."""
+    return layer.weight @ tokens.transpose(1, 2) + layer.bias[:, None]

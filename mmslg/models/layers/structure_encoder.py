@@ -59,10 +59,11 @@ class StructureEncoder(nn.Module):
         )
         self.projections = nn.ModuleList(nn.Conv2d(d, out_dims, 1) for d in level_dims)
         self.alignment = HierarchicalStructuralAlignment(**(alignment or {}))
+        self.to(memory_format=torch.channels_last)  # convolutions then give and take channels last
 
     def modality_maps(self, rgb: Tensor, ir: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return the (visible, infrared) features of each level before they are fused."""
-        feats = self.stem(torch.cat([rgb, ir]))
+        feats = self.stem(torch.cat([rgb, ir]).contiguous(memory_format=torch.channels_last))
         maps = []
         for level in self.levels:
             feats = level(feats)

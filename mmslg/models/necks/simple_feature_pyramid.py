@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
+import torch
 from mmengine.model import BaseModule
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
@@ -64,11 +65,18 @@ class SimpleFeaturePyramid(BaseModule):
                 LayerNorm2d(out_channels),
             ]
             self.levels[f's{stride}'] = nn.Sequential(*layers)
+        self.to(memory_format=torch.channels_last)  # convolutions then give and take channels last
 
     def forward(self, inputs: BackboneOutput) -> tuple[Tensor, ...]:
         """Return the levels ``(B, out_channels, H/s, W/s)``, contiguous, in the order of out_strides."""
         (feats,) = inputs.maps
-        return tuple(level(feats).contiguous() for level in self.levels.values())
+        pooled, outs = [feats], []  # by octave: coarse levels share their poolings
+        for level in self.levels.values():
+            pools = sum(isinstance(layer, nn.MaxPool2d) for layer in level)
+            for pool in level[len(pooled) - 1 : pools]:
+                pooled.append(pool(pooled[-1]))
+            outs.append(level[pools:](pooled[pools]).contiguous())
+        return tuple(outs)
 
     def key_by_stride(self, state: dict[str, Tensor], prefix: str = '') -> None:
         """Name levels by their strides (``levels.s8``) in a state dict that counts them (``levels.0``).

@@ -43,6 +43,14 @@ def test_pyramid_sizes_round_up_like_a_heads_grid():
     assert [tuple(lvl.shape[-2:]) for lvl in levels] == [(3, 5), (2, 3)]
 
 
+@pytest.mark.parametrize('strides', [(8, 16, 64, 128, 256), (64, 8, 32)])
+def test_shared_poolings_change_no_level(strides):
+    pyramid = SimpleFeaturePyramid(8, 8, out_strides=strides)
+    feats = torch.randn(1, 8, 15, 22)
+    for level, out in zip(pyramid.levels.values(), pyramid(BackboneOutput((feats,), None))):
+        assert torch.equal(level(feats), out)
+
+
 def test_odd_stride_is_refused():
     with pytest.raises(InputError, match='times a power of two, got 24'):
         SimpleFeaturePyramid(16, out_strides=(24,))
