@@ -56,6 +56,7 @@ EXTRAS = {
     'mim': read_requirements('mminstall'),
     'captions': read_requirements('captions'),
     'lora': read_requirements('lora'),
+    'inference': read_requirements('inference'),
     'tests': read_requirements('tests'),
     'docs': read_requirements('docs'),
 }

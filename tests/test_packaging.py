@@ -89,6 +89,7 @@ def test_wheel_requires_what_the_requirement_files_say(wheel):
         ('mim', 'mminstall'),
         ('captions', 'captions'),
         ('lora', 'lora'),
+        ('inference', 'inference'),
         ('tests', 'tests'),
     ):
         found = {

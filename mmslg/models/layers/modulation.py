@@ -76,5 +76,9 @@ class CaptionModulation(nn.Module):
         Returns:
             Feature maps ``(B, C, H, W)``.
         """
-        scale, shift = self.parameters_of(text)
+        return self.modulate(feats, *self.parameters_of(text))
+
+    @staticmethod
+    def modulate(feats: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        """Modulate feature maps ``(B, C, H, W)`` by scale and shift, ``(B, C)`` or ``(1, C)`` (Eq. 13)."""
         return torch.addcmul(shift[:, :, None, None], feats, scale[:, :, None, None] + 1)

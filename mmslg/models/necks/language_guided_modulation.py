@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from mmengine.model import BaseModule
+from torch import Tensor
 
 from mmslg.errors import InputError
 from mmslg.models.layers import CaptionModulation
@@ -31,6 +33,27 @@ class LanguageGuidedModulation(BaseModule):
         super().__init__(init_cfg)
         self.text_dims = text_dims
         self.modulation = CaptionModulation(text_dims, in_channels, hidden_dims)
+        self._held: tuple[Tensor, Tensor] | None = None
+
+    @torch.no_grad()
+    def hold(self, text: Tensor | None) -> None:
+        """Modulate everything by one caption from now on, whichever the inputs bring, until the next call.
+
+        For detection in a stream, whose caption changes seldom: scale and shift are computed here, once, and
+        the result is that of a batch of one with this caption, to the bit.
+
+        Args:
+            text: Caption embedding ``(4, d)`` or ``(4, L, d)``; None goes back to the inputs' captions.
+
+        Raises:
+            InputError: The embedding has another width or shape.
+        """
+        if text is None:
+            self._held = None
+            return
+        text = text[None]
+        self._check(text.shape)
+        self._held = self.modulation.parameters_of(text.to(next(self.parameters())))
 
     def forward(self, inputs: BackboneOutput) -> BackboneOutput:
         """Return the maps modulated, with the same shapes.
@@ -38,13 +61,18 @@ class LanguageGuidedModulation(BaseModule):
         Raises:
             InputError: The batch has no caption, or one of another width or shape.
         """
-        if inputs.text is None:
+        scale, shift = self._held or self._parameters_of(inputs.text)
+        maps = tuple(self.modulation.modulate(m, scale, shift) for m in inputs.maps)
+        return BackboneOutput(maps, inputs.text)
+
+    def _parameters_of(self, text: Tensor | None) -> tuple[Tensor, Tensor]:
+        if text is None:
             raise InputError(
                 'LanguageGuidedModulation got no text; give caption_store=... to the dataset, or take lgm '
                 'out of the neck'
             )
-        self._check(inputs.text.shape)
-        return BackboneOutput(tuple(self.modulation(m, inputs.text) for m in inputs.maps), inputs.text)
+        self._check(text.shape)
+        return self.modulation.parameters_of(text)
 
     def _check(self, shape: Sequence[int]) -> None:
         parts, width = self.modulation.num_parts, self.text_dims

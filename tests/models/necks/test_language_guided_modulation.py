@@ -60,3 +60,40 @@ def test_no_text_at_all_leaves_one_scale_and_shift_for_all():
     maps = torch.randn(1, 8, 4, 6).repeat(2, 1, 1, 1)
     silent = lgm(BackboneOutput((maps,), torch.zeros(2, 4, 6))).maps[0]
     assert torch.equal(silent[0], silent[1]) and not torch.equal(silent, maps)
+
+
+def trained_lgm():
+    lgm = LanguageGuidedModulation(8, text_dims=6).eval()
+    for head in (lgm.modulation.scale, lgm.modulation.shift):
+        torch.nn.init.normal_(head[-1].weight)
+    return lgm
+
+
+@pytest.mark.parametrize('shape', [(4, 6), (4, 5, 6)])
+def test_a_caption_that_is_held_gives_the_same_bits_and_is_computed_once(shape, monkeypatch):
+    lgm, text = trained_lgm(), torch.randn(shape)
+    inputs = BackboneOutput((torch.randn(1, 8, 4, 6), torch.randn(1, 8, 2, 3)), text[None])
+    wanted = lgm(inputs).maps
+    calls, compute = [], lgm.modulation.parameters_of
+    monkeypatch.setattr(lgm.modulation, 'parameters_of', lambda text: calls.append(1) or compute(text))
+    lgm.hold(text)
+    for _ in range(3):
+        held = lgm(inputs._replace(text=torch.zeros(1, 4, 6))).maps
+        assert all(torch.equal(*maps) for maps in zip(held, wanted))
+    assert all(torch.equal(*maps) for maps in zip(lgm(inputs._replace(text=None)).maps, wanted))
+    assert len(calls) == 1
+
+
+def test_another_caption_takes_its_place_and_none_ends_it():
+    lgm, texts = trained_lgm(), torch.randn(2, 4, 6)
+    maps = (torch.randn(1, 8, 4, 6),)
+    wanted = [lgm(BackboneOutput(maps, text[None])).maps[0] for text in texts]
+    assert not torch.equal(*wanted)
+    for text, result in zip(texts, wanted):
+        lgm.hold(text)
+        assert torch.equal(lgm(BackboneOutput(maps)).maps[0], result)
+    lgm.hold(None)
+    with pytest.raises(InputError, match='got no text'):
+        lgm(BackboneOutput(maps))
+    with pytest.raises(InputError, match='captions of width 7'):
+        lgm.hold(torch.zeros(4, 7))

@@ -1,0 +1,1 @@
+"""Detection in pairs of videos, numbered folders and cameras."""
