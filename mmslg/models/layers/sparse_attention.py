@@ -129,7 +129,7 @@ class SparseAttention(nn.Module):
 
 
 def _grid(offsets: Tensor, shape: tuple[int, int], centers: Tensor) -> Tensor:
-    """Return a level's sampling points as ``grid_sample`` wants them, from -1 at one border to 1 at the other.
+    """Return a level's sampling points as ``grid_sample`` wants them, from -1 to 1 between the borders.
 
     Args:
         offsets: ``(B * M, K, 2, N)`` in cells of the level.

@@ -71,7 +71,7 @@ def test_unknown_rule_is_refused():
 
 
 def test_the_reference_is_the_stronger_gradient_and_reaches_one():
-    edge, flat = edge_and_flat()
+    edge, _ = edge_and_flat()
     grad_rgb, grad_ir, ref = HierarchicalStructuralAlignment().gradients(0.2 * edge, 0.1 * edge.flip(3))
     assert ref.amax() == 1
     torch.testing.assert_close(ref, torch.maximum(grad_rgb, grad_ir))
