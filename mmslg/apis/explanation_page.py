@@ -14,8 +14,8 @@ from mmslg.apis.explanation import Explanation, Language
 from mmslg.visualization.boxes import Boxes, draw_boxes
 from mmslg.visualization.figures import picture_of
 from mmslg.visualization.pair_visualizer import to_boxes
-from mmslg.visualization.palette import CURVES, class_colour
 from mmslg.visualization.pairs import enlarge
+from mmslg.visualization.palette import CURVES, class_colour
 from mmslg.visualization.report_page import Panel, Section
 from mmslg.visualization.samples import box_records, split_pair
 from mmslg.visualization.structure import WEIGHT_RANGE, draw_heat, draw_points, draw_supply, spread
@@ -124,15 +124,15 @@ class ExplainedPair:
         return Section('Detections', text, [Panel('visible', visible), Panel('infrared', infrared)], 2)
 
     def _supply(self) -> Section:
-        ground = cv2.addWeighted(self.visible, 0.5, self.infrared, 0.5, 0)
+        ground = cv2.max(self.visible, self.infrared)
         panels = [
             Panel(f'stride {level.stride}', draw_supply(level, ground), 'colour: who, strength: how strong')
             for level in self.explanation.levels
         ]
         text = (
-            'Blue: the stronger edge is in the visible image; red: in the infrared one. The reference of Eq. 3 '
-            'takes the stronger one everywhere; the bars give the shares of the edges that are taken, by '
-            'strength. Edges are those of the features of the structure encoder, which are learnt: not of pixels.'
+            'Blue: the stronger edge is in the visible image; red: in the infrared one. The reference of Eq. '
+            '3 takes the stronger one everywhere; the bars give the shares of the edges that are taken, by '
+            'strength. Edges are those of the learnt features of the structure encoder, not of pixels.'
         )
         return Section('Which modality supplied the edge', text, panels, 3)
 
@@ -153,14 +153,14 @@ class ExplainedPair:
                 for title, picture in maps.items()
             ]
         text = (
-            'Edges (Eq. 2) and their reference (Eq. 3) from nothing, black, to the strongest, light yellow; weights '
-            '(Eq. 4-5) from 0.25, violet, to 0.75, yellow; the fused features (Eq. 6) by their size, from '
-            'black to light yellow. One row a level of the pyramid.'
+            'Edges (Eq. 2) and their reference (Eq. 3) from nothing, black, to the strongest, light yellow; '
+            'weights (Eq. 4-5) from 0.25, violet, to 0.75, yellow; the fused features (Eq. 6) by their size, '
+            'from black to light yellow. One row a level of the pyramid.'
         )
         return Section('Edges, weights and fused features, level by level', text, panels, 6)
 
     def _looks(self) -> Section:
-        ground = cv2.addWeighted(self.visible, 0.5, self.infrared, 0.5, 0)
+        ground = cv2.max(self.visible, self.infrared)
         panels = []
         for look in self.explanation.looks:
             centers = look.centers.numpy() * self._padded
@@ -171,8 +171,8 @@ class ExplainedPair:
             note = f'structure changes tokens by {100 * look.change:.1f} %'
             panels.append(Panel(f'behind block {look.block}', picture, note))
         text = (
-            'Squares: tokens; dots: the points of the structural pyramid that they look at, all heads, the larger '
-            'the greater the weight; yellow at stride 8, pink at 16, green at 32.'
+            'Squares: tokens; dots: the points of the structural pyramid that they look at, all heads, the '
+            'larger the greater the weight; yellow at stride 8, pink at 16, green at 32.'
         )
         return Section('Where tokens look (Eq. 7-8)', text, panels, min(max(len(panels), 2), 4))
 
@@ -205,9 +205,9 @@ class ExplainedPair:
             title = f'{way}: {len(self._kept(way))} detections'
             panels.append(Panel(title, np.hstack(self._drawn(way)), note))
         text = (
-            'Without structure the adapters add nothing to the tokens; without language the map is not modulated; '
-            'one image alone stands in the place of the other one too. The model was trained with all of '
-            'it, so this tells what it leans on, not what a model trained without would do.'
+            'Without structure the adapters add nothing to the tokens; without language the map is not '
+            'modulated; one image alone stands in the place of the other one too. The model was trained with '
+            'all of it, so this tells what it leans on, not what a model trained without would do.'
         )
         return Section('With and without', text, panels, 2)
 

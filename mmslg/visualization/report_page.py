@@ -20,7 +20,8 @@ WIDTH = 1560
 
 _GAP = 12
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #282828; max-width: 1560px; margin: 24px auto; padding: 0 16px }
+body { font: 15px/1.45 system-ui, sans-serif; color: #282828; max-width: 1560px; margin: 24px auto;
+  padding: 0 16px }
 h1 { font-size: 22px } h2 { font-size: 18px; margin: 28px 0 4px } p { margin: 4px 0 10px; max-width: 70em }
 .panels { display: grid; gap: 12px } figure { margin: 0 } figcaption { font-size: 13px; margin-bottom: 3px }
 figcaption span { color: #777 } img { width: 100%; height: auto; display: block }

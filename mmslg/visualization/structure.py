@@ -102,11 +102,11 @@ def draw_supply(level: Level, ground: np.ndarray) -> np.ndarray:
         ground: Picture ``(H, W, 3)`` of the pair as the model sees it.
     """
     size = ground.shape[1::-1]
-    grey = cv2.cvtColor(ground, cv2.COLOR_BGR2GRAY)[..., None] * 0.35
+    grey = cv2.cvtColor(ground, cv2.COLOR_BGR2GRAY)[..., None] * 0.45
     first = spread(level.grad_rgb, level.stride, size) >= spread(level.grad_ir, level.stride, size)
     colour = np.where(first[..., None], VISIBLE_COLOUR, INFRARED_COLOUR)
     strong = max(float(np.percentile(level.ref, 98)), 1e-6)
-    alpha = np.clip(spread(level.ref, level.stride, size) / strong, 0, 1)[..., None]
+    alpha = np.clip(spread(level.ref, level.stride, size) / strong, 0, 1)[..., None] * 0.85
     picture = np.rint(grey * (1 - alpha) + colour * alpha).astype(np.uint8)
     return np.vstack([picture, share_bar(level.shares()['visible'], size[0])])
 

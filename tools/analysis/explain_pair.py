@@ -1,4 +1,4 @@
-"""Explain the detections in one pair: edges and their modality, weights, sampling points, language, each part alone."""
+"""Explain the detections in one pair: whose edges, which weights, where tokens look, what each part does."""
 
 import argparse
 import os
@@ -85,9 +85,8 @@ def main() -> None:
     write_html(files[1], title, sections)
     figures = pair.figures()
     for level, shares in figures['edges'].items():
-        print(
-            f'{level}: edges {100 * shares["visible"]:.0f} % visible, {100 * shares["infrared"]:.0f} % infrared'
-        )
+        visible, infrared = (100 * shares[name] for name in ('visible', 'infrared'))
+        print(f'{level}: edges {visible:.0f} % visible, {infrared:.0f} % infrared')
     print(inferencer.describe_captions())
     print(f'{files[0]} and {files[1]}')
     if args.json is not None:
