@@ -50,7 +50,7 @@ class HierarchicalStructuralAlignment(nn.Module):
     def weights(self, rgb: Tensor, ir: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weights of both modalities, each ``(B, 1, H, W)`` in float32 (Eq. 3-5)."""
         with torch.autocast(rgb.device.type, enabled=False):
-            grad_rgb, grad_ir = self.sobel(torch.cat([rgb, ir])).chunk(2)
+            grad_rgb, grad_ir = self.sobel(torch.cat([rgb, ir])).tensor_split(2)
             ref = torch.maximum(grad_rgb, grad_ir)
             scale = ref.detach().amax((2, 3), keepdim=True).clamp(min=1e-6)
             ref = ref / scale
@@ -61,7 +61,7 @@ class HierarchicalStructuralAlignment(nn.Module):
                 ref = ref.expand_as(first)
             both = torch.cat([first, second])
             similarity = structural_similarity(both, torch.cat([ref, ref]), self.window_size)
-            w_rgb, w_ir = similarity.mean(1, keepdim=True).sigmoid().chunk(2)
+            w_rgb, w_ir = similarity.mean(1, keepdim=True).sigmoid().tensor_split(2)
             if self.normalize_weights:
                 total = w_rgb + w_ir
                 w_rgb, w_ir = w_rgb / total, w_ir / total
