@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import mmcv
 from mmengine.config import Config
 
-from mmslg.engine.checkpoints import checkpoint_classes, read_checkpoint
 from mmslg.engine.data_files import file_hash
 from mmslg.engine.run_report import read_starts
 from mmslg.errors import InputError
@@ -35,15 +34,14 @@ def resized(cfg: Config, size: tuple[int, int] | None = None) -> tuple[int, int]
     return mmcv.rescale_size(size, tuple(scale))
 
 
-def describe(cfg: Config, checkpoint: str) -> dict[str, Any]:
+def describe(cfg: Config, checkpoint: str, classes: Sequence[str]) -> dict[str, Any]:
     """Return the facts that travel within the file, in plain values."""
     preprocessor = cfg.model.data_preprocessor
     folder = Path(checkpoint).parent
     starts = read_starts(folder / 'run.json') if (folder / 'run.json').is_file() else []
-    meta = read_checkpoint(checkpoint, 'meta').get('meta') or {}
     resize = _step(cfg, 'Resize')
     return dict(
-        classes=list(checkpoint_classes({'meta': meta}) or _classes(cfg)),
+        classes=list(classes),
         scale=list(resize.scale),
         keep_ratio=bool(resize.get('keep_ratio', False)),
         infrared_window=_plain(_step(cfg, 'LoadInfrared').get('window')),
@@ -68,10 +66,6 @@ def _step(cfg: Config, name: str) -> Mapping[str, Any]:
         if step and str(step['type']).rpartition('.')[2] == name:
             return step
     raise InputError(f'{cfg.filename}: the test pipeline has no {name}, so there is nothing to reproduce')
-
-
-def _classes(cfg: Config) -> list[str]:
-    return list((cfg.test_dataloader.dataset.get('metainfo') or {}).get('classes') or [])
 
 
 def _plain(value: Any) -> Any:
