@@ -68,7 +68,9 @@ def export_detector(
         raise InputError('--fp16 with --format torch: wanted float32; move the loaded program by .half()')
     refuse_overwriting(out, checkpoint)
     packed = sample_pairs(inferencer, num_pairs, size)
-    text_shape = tuple(packed[0]['inputs']['text'].shape) if packed and 'text' in packed[0]['inputs'] else None
+    text_shape = (
+        tuple(packed[0]['inputs']['text'].shape) if packed and 'text' in packed[0]['inputs'] else None
+    )
     content = tuple(packed[0]['inputs']['img'].shape[:0:-1]) if packed else resized(inferencer.cfg, size)
     graph = build_graph(inferencer.model, content, part, onnx=file_format != 'torch')
     if isinstance(graph, DinoGraph):

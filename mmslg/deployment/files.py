@@ -23,16 +23,6 @@ OPSET = 18
 HALF_OPS = ('Conv', 'ConvTranspose', 'MatMul', 'Gemm')
 """Operators that run in half precision: where the time and the weights are. The rest stays float32."""
 
-try:
-    import onnx
-    import onnxscript
-    from onnxruntime.transformers import float16
-    from onnxscript import opset18 as ops
-except ImportError as error:
-    raise InputError(
-        f'the export needs packages that are not installed ({error}): pip install -r requirements/deploy.txt'
-    ) from None
-
 
 def export_program(
     graph: FeatureGraph, batch_size: int | None, text_shape: tuple[int, ...] | None
@@ -71,6 +61,7 @@ def write_onnx(
         facts: Go into ``metadata_props``.
         half: Convolutions and products of matrices in float16.
     """
+    onnx, float16, model_type = _packages()
     outputs = output_names(graph)
     if isinstance(graph, DinoGraph):
         model = _by_tracing(graph, batch_size or 1, text_shape, outputs)
@@ -80,6 +71,9 @@ def write_onnx(
         others = sorted({node.op_type for node in _nodes(model)} - set(HALF_OPS))
         with _quiet():
             model = float16.convert_float_to_float16(model, keep_io_types=True, op_block_list=others)
+        sorting = model_type(model)  # the casts were appended at the end
+        sorting.topological_sort()
+        model = sorting.model
     onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in facts.items()})
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
@@ -98,11 +92,11 @@ def _by_export(graph: FeatureGraph, batch_size: int | None, text_shape: Any, out
             input_names=list(INPUTS[: 2 if graph.text_dims is None else 3]),
             output_names=outputs,
         ).save(buffer)
-    return onnx.load_from_string(buffer.getvalue())
+    return _packages()[0].load_from_string(buffer.getvalue())
 
 
 def _by_tracing(graph: FeatureGraph, batch_size: int, text_shape: Any, outputs: list[str]) -> Any:
-    """mmcv's deformable attention reads shapes from tensors, which only the older exporter turns to constants."""
+    """Shapes in mmcv's deformable attention are tensors, of which only the older exporter makes constants."""
     buffer = io.BytesIO()
     example = graph.example(batch_size, text_shape)
     with torch.no_grad(), _quiet():
@@ -115,11 +109,14 @@ def _by_tracing(graph: FeatureGraph, batch_size: int, text_shape: Any, outputs: 
             input_names=list(INPUTS[: len(example)]),
             output_names=outputs,
         )
-    return onnx.load_from_string(buffer.getvalue())
+    return _packages()[0].load_from_string(buffer.getvalue())
 
 
-def _keep_best_in_onnx(boxes, scores, iou_threshold):  # noqa: ANN001  onnxscript gives types of its own
+def _keep_best_in_onnx(boxes, scores, iou_threshold):
     """``keep_best`` as a NonMaxSuppression over the batch and a mask of what it selected."""
+    import onnxscript
+    from onnxscript import opset18 as ops
+
     selected = ops.NonMaxSuppression(boxes, ops.Unsqueeze(scores, [1]), 2**31 - 1, iou_threshold)
     places = ops.Gather(selected, [0, 2], axis=1)
     nothing = ops.Cast(ops.Mul(scores, 0.0), to=onnxscript.FLOAT.dtype)
@@ -136,10 +133,9 @@ def write_openvino(path: Path, onnx_file: Path, half: bool = False) -> None:
     try:
         import openvino
     except ImportError:
-        raise InputError(
-            '--format openvino needs openvino: pip install -r requirements/deploy.txt'
-        ) from None
+        raise InputError('--format openvino needs openvino: pip install -r requirements/deploy.txt') from None
     model = openvino.convert_model(str(onnx_file))
+    onnx = _packages()[0]
     for entry in onnx.load(str(onnx_file), load_external_data=False).metadata_props:
         model.set_rt_info(entry.value, ['mmslg', entry.key])
     openvino.save_model(model, str(path), compress_to_fp16=half)
@@ -148,6 +144,24 @@ def write_openvino(path: Path, onnx_file: Path, half: bool = False) -> None:
 def write_torch(path: Path, program: torch.export.ExportedProgram, facts: dict[str, Any]) -> None:
     """Write a program of torch.export; the facts lie in it as ``mmslg.json``."""
     torch.export.save(program, str(path), extra_files={'mmslg.json': json.dumps(facts)})
+
+
+def _packages() -> tuple[Any, Any, Any]:
+    """Return onnx, onnxruntime's converter to float16, and what sorts its graphs.
+
+    Raises:
+        InputError: They or onnxscript are not installed.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  torch.onnx takes it
+        from onnxruntime.transformers import float16
+        from onnxruntime.transformers.onnx_model import OnnxModel
+    except ImportError as error:
+        raise InputError(
+            f'the export needs packages that are missing ({error}): pip install -r requirements/deploy.txt'
+        ) from None
+    return onnx, float16, OnnxModel
 
 
 def output_names(graph: FeatureGraph) -> list[str]:

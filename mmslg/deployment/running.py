@@ -15,12 +15,19 @@ from mmslg.deployment.parity import Found
 Run = Callable[..., list[np.ndarray]]
 
 
-def load_runner(path: Path) -> Run:
-    """Return a function from arrays (visible, infrared, text) to arrays, for a file of any of the formats."""
+def load_runner(path: Path, device: str = 'cpu') -> Run:
+    """Return a function from arrays (visible, infrared, text) to arrays, for a file of any of the formats.
+
+    Args:
+        path: ``.onnx``, ``.xml`` or ``.pt2``.
+        device: ``'cuda'`` lets onnxruntime take the GPU if its build can; the other formats run on the CPU.
+    """
     if path.suffix == '.onnx':
         import onnxruntime
 
-        session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
+        wanted = ['CUDAExecutionProvider'] if device == 'cuda' else []
+        present = [name for name in wanted if name in onnxruntime.get_available_providers()]
+        session = onnxruntime.InferenceSession(str(path), providers=[*present, 'CPUExecutionProvider'])
         names = [entry.name for entry in session.get_inputs()]
         return lambda *arrays: session.run(None, dict(zip(names, arrays)))
     if path.suffix == '.xml':
