@@ -43,11 +43,12 @@ def load(name, pairs):
         cfg.model.backbone.trunk.depth = 4  # the whole model is tried once, which takes its time
         if 'interaction_indexes' in cfg.model.backbone:
             cfg.model.backbone.interaction_indexes = range(4)
-    small = name.startswith('ablations/slgnet_flir')
+    paper_size = cfg.backbone.trunk.name == 'vit_base_patch14_dinov2'
+    small = name != 'slgnet_flir.py' and (paper_size or 'rcnn' in name)
     if small:
-        cfg.model.num_queries = 100
         cfg.model.backbone.trunk.pop('drop_path_rate', None)  # it takes gradients away at random
         if cfg.model.type == 'DINO':
+            cfg.model.num_queries = cfg.model.test_cfg.max_per_img = 100
             cfg.model.encoder.num_layers = cfg.model.decoder.num_layers = 1
     cfg.test_dataloader.dataset.ann_file = 'annotations_test.json'  # that of M3FD is annotations_val.json
     for loader in (cfg.train_dataloader, cfg.test_dataloader):

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mmengine.runner import loops
 
 from mmslg.engine.positions import PlacedBatches, place_batches, seed_step
+
+
+@contextmanager
+def _shared_with_workers() -> Iterator[None]:
+    """Leave what is there out of garbage collections, which write to every object they look at.
+
+    Data loader workers are forked and share the memory of what was there; each page written to is copied.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 class _Resumable:
@@ -45,6 +62,7 @@ class IterLoop(_Resumable, loops.IterBasedTrainLoop):
         kwargs: As MMEngine's ``IterBasedTrainLoop``.
     """
 
+    @_shared_with_workers()
     def run(self) -> Any:
         """Launch training."""
         self.runner.call_hook('before_train')
@@ -69,6 +87,7 @@ class EpochLoop(_Resumable, loops.EpochBasedTrainLoop):
         kwargs: As MMEngine's ``EpochBasedTrainLoop``.
     """
 
+    @_shared_with_workers()
     def run(self) -> Any:
         """Launch training."""
         self.runner.call_hook('before_train')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -82,6 +83,7 @@ def draw_sample(
     title: str | None = None,
     draw_gt: bool = True,
     draw_pred: bool = True,
+    images: tuple[Any, Any] | None = None,
 ) -> np.ndarray:
     """Draw the page of a test pipeline's sample, in pixels of the original images.
 
@@ -92,13 +94,16 @@ def draw_sample(
         title: Line above the pictures; None names the pair and counts its boxes.
         draw_gt: Draw ``gt_instances``, if there are any.
         draw_pred: Draw ``pred_instances``, if there are any.
+        images: Both images, paths or arrays; None takes those that the metainfo names.
 
     Raises:
         InputError: The metainfo does not name two images, or one cannot be read.
     """
-    lacks = [key for key in ('img_path', 'ir_path') if not sample.get(key)]
-    if lacks:
-        raise InputError(f'the sample has no {", ".join(lacks)}: pack it with mmslg.PackPairedInputs')
+    if images is None:
+        lacks = [key for key in ('img_path', 'ir_path') if not sample.get(key)]
+        if lacks:
+            raise InputError(f'the sample has no {", ".join(lacks)}: pack it with mmslg.PackPairedInputs')
+        images = sample.img_path, sample.ir_path
     truth = to_boxes(sample.gt_instances) if draw_gt and 'gt_instances' in sample else None
     found = None
     if draw_pred and 'pred_instances' in sample:
@@ -106,10 +111,10 @@ def draw_sample(
         found = to_boxes(found[found.scores >= score_thr])
     parts = [f'{len(found.labels)} found from a score of {score_thr:g}'] if found else []
     parts += [f'{len(truth.labels)} annotated'] if truth else []
-    title = title or f'{sample.get("file_name", sample.img_path)}: {", ".join(parts)}'
+    title = title or f'{sample.get("file_name") or sample.get("img_path") or "pair"}: {", ".join(parts)}'
     crop = sample.get('crop')
-    visible = read_visible(sample.img_path, crop)
-    infrared = cv2.cvtColor(to_8bit(read_infrared(sample.ir_path, crop)), cv2.COLOR_GRAY2BGR)
+    visible = read_visible(images[0], crop)
+    infrared = cv2.cvtColor(to_8bit(read_infrared(images[1], crop)), cv2.COLOR_GRAY2BGR)
     return draw_pair_boxes(visible, infrared, classes, title, truth, found)
 
 

@@ -1,15 +1,21 @@
 """Batches that begin anywhere, and samples that draw by their position."""
 
+import gc
 import pickle
 import random
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from helpers import run_here
 from mmdet.datasets.samplers import AspectRatioBatchSampler
 from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 from noisy_toy import NoisyData
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset
+from toy import write_toy
 
 from mmslg.engine import positions
 from mmslg.engine.positions import place_batches, seed_step
@@ -94,3 +100,27 @@ def test_steps_of_a_process(monkeypatch):
     monkeypatch.setattr(positions, 'get_rank', lambda: 0)
     seed_step(0, 7)
     assert draw() == found[0]
+
+
+@HOOKS.register_module(force=True)
+class FrozenCounter(Hook):
+    """Counts what garbage collections leave alone while a run trains."""
+
+    counts: ClassVar[list] = []
+
+    def before_train_iter(self, *args, **kwargs):
+        self.counts.append(gc.get_freeze_count())
+
+
+@pytest.mark.parametrize(
+    'loop',
+    [
+        "dict(type='IterBasedTrainLoop', max_iters=4)",
+        "dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=1)",
+    ],
+)
+def test_no_collection_writes_to_what_the_workers_share(tmp_path, monkeypatch, loop):
+    FrozenCounter.counts.clear()
+    config = write_toy(tmp_path, f"train_cfg = {loop}\ncustom_hooks = [dict(type='FrozenCounter')]\n")
+    assert not run_here('train.py', monkeypatch, config, '--work-dir', tmp_path / 'run')
+    assert min(FrozenCounter.counts) > 1000 and gc.get_freeze_count() == 0

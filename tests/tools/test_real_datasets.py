@@ -28,6 +28,7 @@ PROTOCOLS = {
 SMALL = {
     'model.backbone.trunk.depth': 1,
     'model.backbone.trunk.checkpoint': None,
+    'test_dataloader.dataset.pipeline.resize.scale': (320, 256),
     **{f'{loader}_dataloader.num_workers': 0 for loader in ('train', 'val', 'test')},
     **{f'{loader}_dataloader.persistent_workers': False for loader in ('train', 'val', 'test')},
 }

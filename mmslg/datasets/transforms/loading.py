@@ -18,9 +18,9 @@ class LoadVisible(BaseTransform):
     Unlike the stock loader it tells a truncated JPEG from a whole one, and an image from another one of
     the same name: its size has to be the annotated one.
 
-    Required keys: ``img_path``. Optional keys: ``crop``, x, y, width, height of what counts of the file;
-    ``width`` and ``height``, its annotated size. Added keys: ``img`` ``(H, W, 3)`` BGR uint8,
-    ``img_shape``, ``ori_shape`` as (H, W).
+    Required keys: ``img_path``, a file or the image itself. Optional keys: ``crop``, x, y, width, height of
+    what counts of the file; ``width`` and ``height``, its annotated size. Added keys: ``img`` ``(H, W, 3)``
+    BGR uint8, ``img_shape``, ``ori_shape`` as (H, W).
 
     Raises:
         InputError: The file is missing, truncated, no image, or of another size.
@@ -33,7 +33,7 @@ class LoadVisible(BaseTransform):
         wanted = results.get('width', width), results.get('height', height)
         if wanted != (width, height):
             raise InputError(
-                f'{results["img_path"]}: the image is {width}x{height} pixels, the annotations say '
+                f'{_name(results["img_path"])}the image is {width}x{height} pixels, the annotations say '
                 f'{wanted[0]}x{wanted[1]}; convert them again for these images'
             )
         results['img'] = img
@@ -49,7 +49,8 @@ class LoadInfrared(BaseTransform):
     it. Photometric transforms of the visible image, such as ``PhotoMetricDistortion``, stand before this
     one; they drop a fourth channel without a word. What they left as float32 is rounded and clipped.
 
-    Required keys: ``img`` ``(H, W, 3)``, ``ir_path``. Optional key: ``crop``, as for the visible one.
+    Required keys: ``img`` ``(H, W, 3)``, ``ir_path``, a file or the image itself. Optional key: ``crop``, as
+    for the visible one.
     Changed key: ``img`` ``(H, W, 4)`` uint8 as B, G, R, IR.
 
     Args:
@@ -74,9 +75,13 @@ class LoadInfrared(BaseTransform):
             img = np.clip(np.rint(img), 0, 255).astype(np.uint8)
         if img.shape[:2] != ir.shape:
             raise InputError(
-                f'{results["ir_path"]}: the infrared image is {ir.shape[1]}x{ir.shape[0]} pixels, the '
+                f'{_name(results["ir_path"])}the infrared image is {ir.shape[1]}x{ir.shape[0]} pixels, the '
                 f'visible one {img.shape[1]}x{img.shape[0]}; register and resize the pair to one size first'
             )
         results['img'] = cv2.cvtColor(img, cv2.COLOR_BGR2BGRA)  # with insertChannel faster than cv2.merge
         cv2.insertChannel(ir, results['img'], 3)
         return results
+
+
+def _name(image: object) -> str:
+    return '' if isinstance(image, np.ndarray) else f'{image}: '

@@ -80,24 +80,44 @@ class SparseAttention(nn.Module):
         with torch.autocast(query.device.type, enabled=False):
             dtype = self.value_proj.weight.dtype
             query, feats = query.to(dtype), feats.to(dtype)
-            # Channels first throughout, queries last: memory is read in order, and nothing is transposed.
-            samples = (-1, self.num_levels, self.num_points)
-            offsets = _project(self.sampling_offsets, query)
-            offsets = offsets.reshape(*samples, 2, query.shape[1])
-            weights = _project(self.attention_weights, query)
-            weights = weights.reshape(-1, self.num_levels * self.num_points, query.shape[1]).softmax(1)
-            weights = weights.view(*samples, query.shape[1])
-            places = (2 * centers - 1).to(dtype)  # grid_sample counts from -1 at one border to 1 at the other
+            offsets, weights = self._samples(query)
             out: Tensor | None = None
             for level, maps in enumerate(self._value_maps(feats, shapes)):
-                height, width = shapes[level]
-                step_x, step_y = 2 / width, 2 / height
-                delta_x, delta_y = offsets[:, level].unbind(2)
-                grid = torch.stack([places[:, 0] + step_x * delta_x, places[:, 1] + step_y * delta_y], -1)
+                grid = _grid(offsets[:, level], shapes[level], centers)
                 sampled = F.grid_sample(maps, grid, align_corners=False)
                 gathered = (sampled * weights[:, level, None]).sum(2)
                 out = gathered if out is None else out + gathered
             return self.output_proj(out.view(len(query), -1, query.shape[1]).transpose(1, 2))
+
+    def sampling_points(
+        self, query: Tensor, shapes: Sequence[tuple[int, int]], centers: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return where each query looks, and how much it takes from there.
+
+        Args:
+            query: Queries ``(B, N, D)``.
+            shapes: (H_l, W_l) of each level.
+            centers: Place of each query in [0, 1], ``(N, 2)`` as (x, y).
+
+        Returns:
+            Points ``(B, N, M, L, K, 2)`` as (x, y), in [0, 1] within the image; their weights
+            ``(B, N, M, L, K)``, which sum to 1 over levels and points.
+        """
+        with torch.autocast(query.device.type, enabled=False):
+            offsets, weights = self._samples(query.to(self.value_proj.weight.dtype))
+            grids = [_grid(offsets[:, level], shape, centers) for level, shape in enumerate(shapes)]
+            heads = (len(query), self.num_heads)
+            points = (torch.stack(grids, 1).unflatten(0, heads) + 1) / 2
+            return points.permute(0, 4, 1, 2, 3, 5), weights.unflatten(0, heads).permute(0, 4, 1, 2, 3)
+
+    def _samples(self, query: Tensor) -> tuple[Tensor, Tensor]:
+        """Return offsets ``(B * M, L, K, 2, N)`` in cells, and weights ``(B * M, L, K, N)``."""
+        # Channels first throughout, queries last: memory is read in order, and nothing is transposed.
+        samples = (-1, self.num_levels, self.num_points)
+        offsets = _project(self.sampling_offsets, query).reshape(*samples, 2, query.shape[1])
+        weights = _project(self.attention_weights, query)
+        weights = weights.reshape(-1, self.num_levels * self.num_points, query.shape[1]).softmax(1)
+        return offsets, weights.view(*samples, query.shape[1])
 
     def _value_maps(self, feats: Tensor, shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
         """Project the features and give each level as maps ``(B * M, D / M, H_l, W_l)``."""
@@ -106,6 +126,23 @@ class SparseAttention(nn.Module):
             level.reshape(len(feats) * self.num_heads, -1, height, width)
             for level, (height, width) in zip(levels, shapes)
         ]
+
+
+def _grid(offsets: Tensor, shape: tuple[int, int], centers: Tensor) -> Tensor:
+    """Return a level's sampling points as ``grid_sample`` wants them, from -1 to 1 between the borders.
+
+    Args:
+        offsets: ``(B * M, K, 2, N)`` in cells of the level.
+        shape: (H, W) of the level.
+        centers: Place of each query in [0, 1], ``(N, 2)``.
+
+    Returns:
+        Points ``(B * M, K, N, 2)`` as (x, y).
+    """
+    height, width = shape
+    places = (2 * centers - 1).to(offsets.dtype)
+    delta_x, delta_y = offsets.unbind(2)
+    return torch.stack([places[:, 0] + 2 / width * delta_x, places[:, 1] + 2 / height * delta_y], -1)
 
 
 def _project(layer: nn.Linear, tokens: Tensor) -> Tensor:

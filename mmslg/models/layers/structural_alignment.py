@@ -47,16 +47,22 @@ class HierarchicalStructuralAlignment(nn.Module):
         self.window_size = window_size
         self.sobel = SobelGradient(reduce_first)
 
+    def gradients(self, rgb: Tensor, ir: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the gradients of both modalities and the reference (Eq. 2-3).
+
+        Returns:
+            Maps ``(B, 1, H, W)`` in float32, in units of the image's largest reference gradient: [0, 1].
+        """
+        grad_rgb, grad_ir = self.sobel(torch.cat([rgb, ir])).chunk(2)
+        ref = torch.maximum(grad_rgb, grad_ir)
+        scale = ref.detach().amax((2, 3), keepdim=True).clamp(min=1e-6)
+        return grad_rgb / scale, grad_ir / scale, ref / scale
+
     def weights(self, rgb: Tensor, ir: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weights of both modalities, each ``(B, 1, H, W)`` in float32 (Eq. 3-5)."""
         with torch.autocast(rgb.device.type, enabled=False):
-            grad_rgb, grad_ir = self.sobel(torch.cat([rgb, ir])).chunk(2)
-            ref = torch.maximum(grad_rgb, grad_ir)
-            scale = ref.detach().amax((2, 3), keepdim=True).clamp(min=1e-6)
-            ref = ref / scale
-            if self.compare == 'gradient':
-                first, second = grad_rgb / scale, grad_ir / scale
-            else:
+            first, second, ref = self.gradients(rgb, ir)
+            if self.compare == 'feature':
                 first, second = rgb.float(), ir.float()
                 ref = ref.expand_as(first)
             both = torch.cat([first, second])

@@ -146,3 +146,14 @@ def test_a_model_in_double_precision_stays_in_it():
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match='num_heads=5 does not divide embed_dims=24'):
         SparseAttention(DIMS, 5)
+
+
+def test_its_sampling_points_are_where_it_looks():
+    attention = trained()
+    query, feats, shapes, centers = inputs()
+    points, weights = attention.sampling_points(query, shapes, centers)
+    assert points.shape == (2, 12, HEADS, len(SHAPES), POINTS, 2)
+    torch.testing.assert_close(weights.sum((3, 4)), torch.ones(2, 12, HEADS))
+    values = attention.value_proj(feats).unflatten(2, (HEADS, -1))
+    gathered = multi_scale_deformable_attn_pytorch(values, torch.tensor(shapes), points, weights)
+    torch.testing.assert_close(attention.output_proj(gathered), attention(query, feats, shapes, centers))

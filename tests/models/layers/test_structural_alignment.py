@@ -68,3 +68,11 @@ def test_weights_keep_their_documented_range():
 def test_unknown_rule_is_refused():
     with pytest.raises(ValueError, match="'gradient' or 'feature', got 'edges'"):
         HierarchicalStructuralAlignment(compare='edges')
+
+
+def test_the_reference_is_the_stronger_gradient_and_reaches_one():
+    edge, _ = edge_and_flat()
+    grad_rgb, grad_ir, ref = HierarchicalStructuralAlignment().gradients(0.2 * edge, 0.1 * edge.flip(3))
+    assert ref.amax() == 1
+    torch.testing.assert_close(ref, torch.maximum(grad_rgb, grad_ir))
+    torch.testing.assert_close(grad_ir, grad_rgb / 2)
