@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mmslg.errors import InputError
 from mmslg.utils.io import atomic_path, check_writable
 
@@ -34,10 +36,28 @@ def figure_in(path: str | os.PathLike, dpi: int = 120, **options: Any) -> Iterat
         dpi: Pixels an inch.
         **options: Arguments of ``matplotlib.figure.Figure``.
     """
+    with atomic_path(path) as temporary, _empty_figure(**options) as figure:
+        yield figure
+        figure.savefig(temporary, dpi=dpi)
+
+
+@contextmanager
+def picture_of(dpi: int = 120, **options: Any) -> Iterator[tuple[Figure, list[np.ndarray]]]:
+    """As :func:`figure_in`, into memory: a list that at the end of the body holds the picture, BGR, uint8."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    pictures: list[np.ndarray] = []
+    with _empty_figure(dpi=dpi, **options) as figure:
+        yield figure, pictures
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pictures.append(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., 2::-1]))
+
+
+@contextmanager
+def _empty_figure(**options: Any) -> Iterator[Figure]:
     import matplotlib
     from matplotlib.figure import Figure
 
-    with atomic_path(path) as temporary, matplotlib.rc_context({'text.parse_math': False}):
-        figure = Figure(layout='constrained', **options)
-        yield figure
-        figure.savefig(temporary, dpi=dpi)
+    with matplotlib.rc_context({'text.parse_math': False}):
+        yield Figure(layout='constrained', **options)

@@ -9,8 +9,8 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle
 
 import numpy as np
 import torch
-from torchvision.ops import box_iou
 
+from mmslg.apis.changes import compare
 from mmslg.apis.inference import load_detector, predict
 from mmslg.apis.launch import add_analysis_arguments, read_config
 from mmslg.apis.profiling import find_parts
@@ -18,7 +18,7 @@ from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import write_json
 from mmslg.utils.progress import progress_bar
-from mmslg.visualization.pair_visualizer import draw_sample, to_boxes
+from mmslg.visualization.pair_visualizer import draw_sample
 from mmslg.visualization.samples import (
     SPLITS,
     build_split,
@@ -27,8 +27,6 @@ from mmslg.visualization.samples import (
     picture_name,
     write_pages,
 )
-
-MATCH_IOU = 0.5
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,33 +45,6 @@ def most_unlike(texts: torch.Tensor) -> torch.Tensor:
     """Return for each of N captions (N, ...) the one of least cosine similarity."""
     flat = torch.nn.functional.normalize(texts.flatten(1), dim=1)
     return (flat @ flat.T).argmin(1)
-
-
-def compare(own, other, score_thr: float) -> dict:
-    """Count what another caption changed.
-
-    A detection has gone, or come, if no detection of its class overlaps it with an IoU of 0.5 or more
-    among those of at least ``score_thr`` with the other caption.
-    """
-    kept, new = own[own.scores >= score_thr], other[other.scores >= score_thr]
-    overlap = box_iou(_corners(kept), _corners(new))
-    overlap[kept.labels[:, None] != new.labels[None]] = 0
-    same = overlap >= MATCH_IOU
-    again = same.any(1)
-    partners = overlap[again].argmax(1) if len(new) else again.nonzero().flatten()
-    change = (kept.scores[again] - new.scores[partners]).abs()
-    return dict(
-        detections=len(kept),
-        gone=int((~again).sum()),
-        come=int((~same.any(0)).sum()),
-        score_change=float(change.mean()) if len(change) else 0.0,
-    )
-
-
-def _corners(found) -> torch.Tensor:
-    """Return upright boxes around detections of any kind, (N, 4)."""
-    polygons = to_boxes(found).polygons
-    return torch.from_numpy(np.concatenate([polygons.min(1), polygons.max(1)], 1)).float()
 
 
 def main() -> None:

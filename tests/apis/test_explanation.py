@@ -1,0 +1,162 @@
+import copy
+import json
+import runpy
+
+import numpy as np
+import pytest
+import torch
+from helpers import ROOT, TINY, make_pairs, run_here
+from mmengine.config import Config
+
+from mmslg.apis.changes import compare
+from mmslg.apis.explanation import explain, one_modality, without_language, without_structure
+from mmslg.apis.explanation_page import ExplainedPair
+from mmslg.apis.inference import predict
+from mmslg.apis.launch import parse_options
+from mmslg.apis.profiling import build_detector, find_parts
+from mmslg.visualization.report_page import draw_page
+from mmslg.visualization.samples import build_split
+
+
+@pytest.fixture(scope='module')
+def setting(tmp_path_factory):
+    """A tiny detector whose adapters and language modulation do something, one packed pair, its folder."""
+    folder = make_pairs(tmp_path_factory.mktemp('explained') / 'pairs')
+    cfg = Config.fromfile(folder / 'leaf.py')
+    cfg.merge_from_dict(parse_options(TINY))
+    torch.manual_seed(0)
+    model = build_detector(cfg).eval()
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if name.startswith(('backbone.adapters', 'neck.0')) and not value.any():
+                value.normal_(std=0.3)
+    torch.save({'state_dict': model.state_dict()}, folder / 'w.pth')
+    return model, build_split(cfg, 'test')[0], folder
+
+
+def boxes(found):
+    return torch.cat([found.bboxes, found.scores[:, None]], 1)
+
+
+def test_it_records_what_the_modules_compute(setting):
+    model, packed, _ = setting
+    before = boxes(predict(model, packed))
+    explanation = explain(model, packed)
+    assert torch.equal(boxes(explanation.found['all']), before)
+    assert [level.stride for level in explanation.levels] == [8, 16, 32]
+    assert [level.ref.shape for level in explanation.levels] == [(8, 12), (4, 6), (2, 3)]
+    backbone = find_parts(model).backbone
+    image = model.data_preprocessor(dict(inputs=dict(img=[packed['inputs']['img']])))['inputs']
+    pair = backbone.structure_encoder.modality_maps(image['rgb'], image['ir'])[1]
+    w_rgb, w_ir = backbone.structure_encoder.alignment.weights(*pair)
+    np.testing.assert_allclose(explanation.levels[1].w_rgb, w_rgb[0, 0].detach(), atol=1e-6)
+    np.testing.assert_allclose(explanation.levels[1].w_ir, w_ir[0, 0].detach(), atol=1e-6)
+    assert [look.block for look in explanation.looks] == [0, 1]
+    assert explanation.looks[0].points.shape == (4 * 6, 2, 3, 4, 2) and explanation.looks[0].change > 0
+    lgm = find_parts(model).lgm
+    scale, shift = lgm.modulation.parameters_of(packed['inputs']['text'][None])
+    torch.testing.assert_close(explanation.language.scale, scale[0].detach())
+    torch.testing.assert_close(explanation.language.shift, shift[0].detach())
+
+
+def test_nothing_is_left_behind(setting):
+    model, packed, _ = setting
+    explain(model, packed)
+    assert not any(module._forward_hooks for module in model.modules())
+    assert model.data_preprocessor.modality == 'both'
+
+
+def test_without_structure_is_the_bare_trunk(setting):
+    model, packed, _ = setting
+    bare = copy.deepcopy(model)
+    for adapter in find_parts(bare).backbone.adapters:
+        adapter.gamma.data.zero_()
+    with without_structure(model):
+        found = predict(model, packed)
+    assert torch.equal(boxes(found), boxes(predict(bare, packed)))
+    assert not torch.equal(boxes(found), boxes(predict(model, packed)))
+
+
+def test_without_language_scale_and_shift_are_zero(setting):
+    model, packed, _ = setting
+    mute = copy.deepcopy(model)
+    for head in (find_parts(mute).lgm.modulation.scale, find_parts(mute).lgm.modulation.shift):
+        head[-1].weight.data.zero_()
+        head[-1].bias.data.zero_()
+    with without_language(model):
+        found = predict(model, packed)
+    torch.testing.assert_close(boxes(found), boxes(predict(mute, packed)))
+    assert not torch.equal(boxes(found), boxes(predict(model, packed)))
+
+
+def test_one_modality_does_not_see_the_other(setting):
+    model, packed, _ = setting
+    other = copy.deepcopy(packed)
+    other['inputs']['img'][:3] = 0
+    with one_modality(model, 'ir'):
+        assert torch.equal(boxes(predict(model, packed)), boxes(predict(model, other)))
+    with one_modality(model, 'rgb'):
+        assert not torch.equal(boxes(predict(model, packed)), boxes(predict(model, other)))
+
+
+def test_shares_of_a_box_are_those_of_its_cells(setting):
+    model, packed, _ = setting
+    pair = ExplainedPair(packed, explain(model, packed), ('person', 'car', 'bicycle'), 0.0)
+    figures = pair.figures()
+    found = figures['detections']['all']['boxes']
+    assert len(found) == len(figures['shares_of_boxes']) > 0
+    # Pictures of 96x64 go through the model as they are.
+    expected = pair.explanation.levels[0].shares(found[0]['box'])
+    assert figures['shares_of_boxes'][0] == pytest.approx(expected, abs=1e-3)
+    assert (figures['detections']['all']['gone'], figures['detections']['all']['come']) == (0, 0)
+    assert draw_page('title', pair.sections()).shape[0] > 1000
+
+
+def test_a_pair_without_detections_and_caption_is_drawn(setting):
+    model, packed, _ = setting
+    explanation = explain(model, packed)
+    explanation.language = None
+    pair = ExplainedPair(packed, explanation, ('person', 'car', 'bicycle'), score_thr=2.0)
+    assert len(pair.sections()) == 5 and pair.figures()['language'] is None
+
+
+def test_a_detection_that_another_class_overlaps_has_gone(setting):
+    found = predict(setting[0], setting[1])[:1]
+    other = found.clone()
+    other.labels = (other.labels + 1) % 3
+    assert compare(found, found, 0.0) == dict(detections=1, gone=0, come=0, score_change=0.0)
+    assert compare(found, other, 0.0)['gone'] == compare(found, other, 0.0)['come'] == 1
+
+
+def explained(setting, monkeypatch, tmp_path, *more):
+    folder = setting[2]
+    pair = [folder / 'visible/test_001.png', folder / 'infrared/test_001.png']
+    arguments = ['--rgb', pair[0], '--ir', pair[1], '--out', tmp_path / 'out', '--score-thr', 0.0, *more]
+    tool = 'explain_pair.py'
+    return run_here(
+        tool, monkeypatch, folder / 'leaf.py', folder / 'w.pth', *arguments, '--cfg-options', *TINY
+    )
+
+
+def test_explain_pair_writes_a_picture_a_page_and_figures(setting, monkeypatch, tmp_path, capsys):
+    store = ['--caption-store', setting[2] / 'captions.safetensors']
+    code = explained(setting, monkeypatch, tmp_path, '--json', tmp_path / 'f.json', *store)
+    assert not code, capsys.readouterr().err
+    out = capsys.readouterr().out
+    assert 'stride 8: edges ' in out and 'captions: 1 from the store' in out
+    figures = json.loads((tmp_path / 'f.json').read_text())
+    assert set(figures['detections']) == {
+        'all', 'without structure', 'without language', 'visible alone', 'infrared alone',
+    }  # fmt: skip
+    assert figures['caption']['environment'] == 'daylight' and figures['language']['scale_mean'] > 0
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['test_001.html', 'test_001.png']
+    page = (tmp_path / 'out' / 'test_001.html').read_text()
+    assert 'Which modality supplied the edge' in page and 'environment: daylight' in page
+
+
+def test_tokens_are_read_or_refused(setting, monkeypatch, tmp_path, capsys):
+    assert explained(setting, monkeypatch, tmp_path, '--tokens', '3;4') == 1
+    assert 'error: --tokens 3;4: wanted X,Y in pixels' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+    read_place = runpy.run_path(str(ROOT / 'tools/analysis/explain_pair.py'))['read_place']
+    assert read_place('3,4.5') == (3.0, 4.5)
