@@ -25,7 +25,7 @@ def resized(cfg: Config, size: tuple[int, int] | None = None) -> tuple[int, int]
     Raises:
         InputError: The test pipeline resizes in another way than ``mmdet.Resize`` with a scale.
     """
-    step = _step(cfg, 'Resize')
+    step = step_of(cfg, 'Resize')
     scale = step.get('scale')
     if not isinstance(scale, (tuple, list)) or len(scale) != 2 or not all(isinstance(s, int) for s in scale):
         raise InputError(f'{cfg.filename}: the test pipeline resizes by {dict(step)}; wanted scale=(W, H)')
@@ -39,12 +39,12 @@ def describe(cfg: Config, checkpoint: str, classes: Sequence[str]) -> dict[str, 
     preprocessor = cfg.model.data_preprocessor
     folder = Path(checkpoint).parent
     starts = read_starts(folder / 'run.json') if (folder / 'run.json').is_file() else []
-    resize = _step(cfg, 'Resize')
+    resize = step_of(cfg, 'Resize')
     return dict(
         classes=list(classes),
         scale=list(resize.scale),
         keep_ratio=bool(resize.get('keep_ratio', False)),
-        infrared_window=_plain(_step(cfg, 'LoadInfrared').get('window')),
+        infrared_window=_plain(step_of(cfg, 'LoadInfrared').get('window')),
         mean=list(preprocessor.mean),
         std=list(preprocessor.std),
         normalisation='inside the model; mean and std are of R, G, B, IR in 0-255',
@@ -54,7 +54,12 @@ def describe(cfg: Config, checkpoint: str, classes: Sequence[str]) -> dict[str, 
     )
 
 
-def _step(cfg: Config, name: str) -> Mapping[str, Any]:
+def step_of(cfg: Config, name: str) -> Mapping[str, Any]:
+    """Return the settings of a transform of the test pipeline.
+
+    Raises:
+        InputError: The pipeline has none of this name.
+    """
     dataset = cfg.test_dataloader.dataset
     while 'pipeline' not in dataset:
         inner = dataset.get('datasets') or [dataset.get('dataset')]

@@ -17,7 +17,7 @@ from mmslg.apis.pair_inferencer import Pair, PairInferencer
 from mmslg.apis.profiling import build_detector, find_parts
 from mmslg.apis.timing import Clock, interleave, ratios, spread, trunk_variant
 from mmslg.deployment.export import SUFFIXES, build_graph, write
-from mmslg.deployment.facts import resized
+from mmslg.deployment.facts import resized, step_of
 from mmslg.deployment.running import load_runner, to_arrays
 from mmslg.utils.progress import progress_bar
 
@@ -58,7 +58,7 @@ def measure_stream(
         weights = checkpoint or _random_weights(cfg, Path(folder, 'random.pth'))
         for size in sizes:
             cfg = cfg.copy()
-            cfg.merge_from_dict({'test_dataloader.dataset.pipeline.resize.scale': size})
+            step_of(cfg, 'Resize')['scale'] = size
             for batch in batches:
                 calls = _calls(cfg, weights, size, batch, runners, Path(folder), device)
                 bar = progress_bar(len(calls) * (repeats + 1), 'runs')

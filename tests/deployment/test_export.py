@@ -24,14 +24,14 @@ from mmslg.deployment.suppression import keep_best, keep_best_torch, spread_by_l
 from mmslg.errors import InputError
 
 pytest.importorskip('onnxruntime')
+pytestmark = pytest.mark.slow
 RUNNER = ROOT / 'tools' / 'deploy' / 'run_onnx.py'
 OPTIONS = [
     *TINY,
     'model.test_cfg.score_thr=0.005',
     'test_dataloader.dataset.pipeline.resize.scale=(80,60)',
     # As few nodes as there can be: they are what the exporter takes its time for.
-    'model.backbone.trunk.depth=1',
-    'model.backbone.interaction_indexes=0',
+    'model.backbone.interaction_indexes=[1]',
     'model.neck.1.out_strides=16,32',
     'model.bbox_head.anchor_generator.strides=16,32',
     'model.bbox_head.stacked_convs=1',
