@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import json
+import logging
 import os
 import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from mmslg.apis.demo_uploads import MAX_BYTES, folder_bytes
@@ -61,6 +65,7 @@ class Wall:
         self.app = app
         self.folder = folder
         self.loopback = loopback
+        self._uploads = 0
 
     async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
         """Pass a request on, or answer it."""
@@ -75,11 +80,47 @@ class Wall:
                 event['headers'] = [*event.get('headers', []), *_HEADERS]
             await send(event)
 
+        if not status and scope['path'].endswith('/upload'):
+            return await self._upload(scope, receive, guarded)
+        if not status and scope['method'] == 'POST':
+            body = await _receive_all(receive)
+            if self._names_uploads_alone(body):
+                return await self.app(scope, _replay(body, receive), guarded)
+            status, text = 403, 'a file that was not uploaded is not read'
         if not status:
             return await self.app(scope, receive, guarded)
         headers = [(b'content-type', b'text/plain; charset=utf-8'), (b'connection', b'close')]
         await guarded({'type': 'http.response.start', 'status': status, 'headers': headers})
         await guarded({'type': 'http.response.body', 'body': text.encode()})
+
+    async def _upload(self, scope: dict, receive: Any, send: Any) -> None:
+        """Pass an upload on, and remove what a broken or refused one leaves half received."""
+        self._uploads += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._uploads -= 1
+            if not self._uploads:
+                for file in Path(self.folder).iterdir():  # whole ones lie in folders of their own
+                    if file.is_file():
+                        file.unlink(missing_ok=True)
+
+    def _names_uploads_alone(self, body: bytes) -> bool:
+        """Tell whether all files in a request's JSON are uploads; Gradio reads any path, and fetches any URL."""
+        try:
+            waiting = [json.loads(body or b'null')]
+            folder = Path(self.folder).resolve()
+            while waiting:
+                value = waiting.pop()
+                if isinstance(value, dict) and 'path' in value:
+                    if folder not in Path(value['path']).resolve().parents:
+                        return False
+                waiting += (
+                    value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+                )
+        except (ValueError, TypeError, OSError, RecursionError):
+            return False
+        return True
 
     def _judge(self, scope: dict) -> tuple[int, str]:
         """Return the status and the line to refuse a request with, 0 to let it pass."""
@@ -103,6 +144,26 @@ class Wall:
         if folder_bytes(self.folder) + int(length) > MAX_WAITING:
             return 503, 'too many uploads at the moment; try again in a minute'
         return 0, ''
+
+
+async def _receive_all(receive: Any) -> bytes:
+    """Return the body of a request; its length has been judged, and the server holds it to that."""
+    body, more = b'', True
+    while more:
+        event = await receive()
+        body += event.get('body', b'')
+        more = event['type'] == 'http.request' and event.get('more_body', False)
+    return body
+
+
+def _replay(body: bytes, receive: Any) -> Any:
+    """Return a ``receive`` that gives a body once more, then what comes."""
+    events = [{'type': 'http.request', 'body': body, 'more_body': False}]
+
+    async def again() -> dict:
+        return events.pop() if events else await receive()
+
+    return again
 
 
 def is_needed(path: str) -> bool:
@@ -186,5 +247,15 @@ def page_server(blocks: Any, folder: str | os.PathLike, loopback: bool, css: str
         mcp_server=False,
         enable_monitoring=False,
     )
+    blocks.has_launched = True  # mounted pages are spared Gradio's own check of paths otherwise
     wall = Wall(app, folder, loopback)
-    return uvicorn.Server(uvicorn.Config(wall, log_level='warning', timeout_graceful_shutdown=2))
+    server = uvicorn.Server(uvicorn.Config(wall, log_level='warning', timeout_graceful_shutdown=1))
+    logging.getLogger('uvicorn.error').addFilter(_is_news)
+    return server
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tell a failure from the open pages that the end of the server cuts off."""
+    kind = record.exc_info[0] if record.exc_info else None
+    cut = kind is not None and issubclass(kind, asyncio.CancelledError)
+    return not cut and 'graceful shutdown' not in record.getMessage()

@@ -3,6 +3,7 @@
 import json
 import shutil
 import struct
+import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -19,7 +20,7 @@ from mmengine.registry import DefaultScope
 pytest.importorskip('gradio', reason='the page wants requirements/demo.txt')
 
 from mmslg.apis.demo_page import CSS, DemoPage
-from mmslg.apis.demo_server import is_needed, listen, page_server, upload_folder
+from mmslg.apis.demo_server import Wall, is_needed, listen, page_server, upload_folder
 from mmslg.apis.demo_uploads import take_upload
 from mmslg.apis.launch import parse_options, read_config
 from mmslg.apis.pair_inferencer import PairInferencer
@@ -70,7 +71,15 @@ def inferencer(pairs, tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def served(inferencer, pairs, tmp_path_factory):
+def scratch(tmp_path_factory):
+    """The folder for temporary files."""
+    former, tempfile.tempdir = tempfile.tempdir, str(tmp_path_factory.mktemp('scratch'))
+    yield Path(tempfile.tempdir)
+    tempfile.tempdir = former
+
+
+@pytest.fixture(scope='module')
+def served(inferencer, pairs, tmp_path_factory, scratch):
     """The page on a free port of this machine; gives its address and the folder of uploads."""
     examples = {'one': (pairs / 'visible' / 'train_001.png', pairs / 'infrared' / 'train_001.png')}
     with upload_folder() as folder, listen('127.0.0.1', 0) as socket:
@@ -252,15 +261,15 @@ def form(name, data):
 
 
 @pytest.mark.parametrize('name', ['../../../../tmp/evil.png', '/etc/cron.d/evil', '..\\..\\evil.png', '..'])
-def test_a_path_as_file_name_stays_in_the_folder(served, name):
+def test_a_path_as_file_name_stays_in_the_folder(served, scratch, name):
     address, folder = served
-    before = {*Path(folder.parent).glob('**/evil*')}
     status, text = ask(f'{address}/gradio_api/upload', *form(name, b'data'))
-    if status == 200:
-        for path in json.loads(text):
-            assert folder.resolve() in Path(path).resolve().parents
-            Path(path).unlink()
-    assert {*Path(folder.parent).glob('**/evil*')} == before and not Path('/etc/cron.d/evil').exists()
+    assert status in (200, 400)
+    for path in json.loads(text) if status == 200 else ():
+        assert folder.resolve() in Path(path).resolve().parents
+        Path(path).unlink()
+    assert not [p for p in scratch.rglob('*') if p.is_file()]
+    assert not Path('/etc/cron.d/evil').exists() and not Path('/tmp/evil.png').exists()
 
 
 def test_a_path_of_the_users_choice_is_not_read(served, tmp_path):
@@ -279,13 +288,27 @@ def test_a_path_of_the_users_choice_is_not_read(served, tmp_path):
         assert status in (403, 404) and 'secret' not in text.replace(str(secret), '')
     config = json.loads(ask(f'{address}/config')[1])
     function = next(d['id'] for d in config['dependencies'] if d['targets'][0][1] == 'upload')
-    payload = {'path': str(secret), 'meta': {'_type': 'gradio.FileData'}}
-    body = dict(data=[payload], fn_index=function, session_hash='s')
-    status, _ = ask(
-        f'{address}/gradio_api/queue/join', json.dumps(body).encode(), {'Content-Type': 'application/json'}
-    )
-    stream = ask(f'{address}/gradio_api/queue/data?session_hash=s')[1] if status == 200 else ''
-    assert '"success":true' not in stream.replace(' ', '') and 'secret"' not in stream
+    for path in (str(secret), f'{folder}/../secret.png', 'http://127.0.0.1:1/secret.png', 'secret.png'):
+        file = {'path': path, 'meta': {'_type': 'gradio.FileData'}}
+        for data in ([file], [[file]], [{'value': file}]):
+            body = json.dumps(dict(data=data, fn_index=function, session_hash='s')).encode()
+            status, text = ask(f'{address}/gradio_api/queue/join', body, {'Content-Type': 'application/json'})
+            assert status == 403 and 'not uploaded' in text
+    assert secret.exists() and not [p for p in folder.rglob('*') if p.is_file()]
+
+
+def test_without_the_wall_gradio_refuses_a_path_too(served, tmp_path, monkeypatch):
+    monkeypatch.setattr(Wall, '_names_uploads_alone', lambda *_: True)
+    address, folder = served
+    secret = tmp_path / 'secret.png'
+    secret.write_text('secret')
+    config = json.loads(ask(f'{address}/config')[1])
+    function = next(d['id'] for d in config['dependencies'] if d['targets'][0][1] == 'upload')
+    file = {'path': str(secret), 'meta': {'_type': 'gradio.FileData'}}
+    body = json.dumps(dict(data=[file], fn_index=function, session_hash='s')).encode()
+    assert ask(f'{address}/gradio_api/queue/join', body, {'Content-Type': 'application/json'})[0] == 200
+    stream = ask(f'{address}/gradio_api/queue/data?session_hash=s')[1]
+    assert '"success":false' in stream and str(secret) not in stream
     assert secret.exists() and not [p for p in folder.rglob('*') if p.is_file()]
 
 
