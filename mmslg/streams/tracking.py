@@ -47,11 +47,12 @@ class Tracker:
         """Return the detections of the next pair with ``track_ids`` ``(N,)``, -1 where there is no track.
 
         Args:
-            instances: All detections from :data:`LOW_SCORE`, in pixels.
+            instances: All detections, in pixels; those below :data:`LOW_SCORE` are left out.
             time: Seconds, if known; pairs then need not be evenly spaced.
         """
         from supervision import Detections
 
+        instances = instances[instances.scores >= LOW_SCORE]
         boxes = to_boxes(instances)
         detections = Detections(
             xyxy=np.concatenate([boxes.polygons.min(1), boxes.polygons.max(1)], 1).astype(np.float32),

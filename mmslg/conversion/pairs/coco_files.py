@@ -9,7 +9,8 @@ from mmslg.conversion.coco import parse_coco
 from mmslg.conversion.layout import SPLITS, Labels, Layout, Pair
 from mmslg.conversion.pairs.forms import CocoLabels
 from mmslg.conversion.pairs.labels import DRAWN_IN, OPTION, UNTOLD
-from mmslg.conversion.pairs.pairing import INFRARED, MODALITY_WORDS, SPLIT_WORDS, VISIBLE, Paired, Place
+from mmslg.conversion.pairs.pairing import Paired
+from mmslg.conversion.pairs.places import INFRARED, MODALITY_WORDS, SPLIT_WORDS, VISIBLE, Place
 from mmslg.conversion.pairs.splits import PairFinder
 from mmslg.errors import InputError
 from mmslg.utils.safe_text import shorten

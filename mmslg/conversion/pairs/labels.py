@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mmslg.conversion.pairs.pairing import INFRARED, VISIBLE, Identity, Paired, Place, split_ending
+from mmslg.conversion.pairs.pairing import Paired
+from mmslg.conversion.pairs.places import INFRARED, VISIBLE, Identity, Place, split_ending
 from mmslg.errors import InputError
 
 OPTION = {VISIBLE: 'rgb', INFRARED: 'ir'}

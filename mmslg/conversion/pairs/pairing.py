@@ -2,72 +2,29 @@
 
 from __future__ import annotations
 
-import posixpath
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 
-from mmslg.conversion.layout import INFRARED_FOLDERS, VISIBLE_FOLDERS, Pair
+from mmslg.conversion.layout import Pair
+from mmslg.conversion.pairs.places import (
+    FOLDER_WORDS,
+    INFRARED,
+    SPLIT_WORDS,
+    VISIBLE,
+    Identity,
+    Place,
+    place_of,
+    split_ending,
+)
 from mmslg.errors import InputError
 
-Identity = tuple[str | None, str]
-"""Split and key, which the files of a pair share."""
-VISIBLE, INFRARED = 'visible', 'infrared'
-SPLIT_WORDS = {
-    **dict.fromkeys(('train', 'training'), 'train'),
-    **dict.fromkeys(('val', 'valid', 'validation'), 'val'),
-    **dict.fromkeys(('test', 'testing'), 'test'),
-}
-MODALITY_WORDS = {
-    **dict.fromkeys(VISIBLE_FOLDERS, VISIBLE),
-    **dict.fromkeys(INFRARED_FOLDERS, INFRARED),
-}
-CONTENT_WORDS = {
-    **dict.fromkeys(('images', 'imgs', 'jpegimages'), 'images'),
-    **dict.fromkeys(('image', 'img'), 'image'),
-    **dict.fromkeys(('labels', 'label', 'annotations', 'annotation', 'anns', 'labeltxt'), 'labels'),
-    **dict.fromkeys(('obb', 'hbb', 'xml', 'xmls', 'txt', 'txts'), 'form'),
-}
-SUFFIX_WORDS = {**MODALITY_WORDS, 'co': VISIBLE, 't': INFRARED, 'previewdata': INFRARED}
-_FOLDER_WORDS = {**SPLIT_WORDS, **MODALITY_WORDS, **CONTENT_WORDS}
-_SUFFIX = re.compile(r'(.+)[_\-. ]([a-z]+)', re.I)
-_TOKEN = re.compile(r'[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^A-Za-z_\-. ]+')
-_YEAR = re.compile(r'20\d\d')
 EXPECTED = (
     'wanted folders such as images/ and imagesIR/, images/ and image/, visible/ and infrared/, rgb/ and ir/, '
     'or names that end in _RGB and _IR'
 )
-
-
-@dataclass(frozen=True)
-class Place:
-    """What the names along a path say.
-
-    Args:
-        path: Below the dataset's folder, with ``/``.
-        split: ``train``, ``val``, ``test`` or None.
-        modality: ``visible``, ``infrared`` or None.
-        key: The rest: folders of no special name and the file's name without its ending.
-        words: Further special words among the folders: ``images``, ``image``, ``labels``, ``obb``.
-    """
-
-    path: str
-    split: str | None
-    modality: str | None
-    key: str
-    words: frozenset[str] = frozenset()
-
-    @property
-    def folder(self) -> str:
-        """Folder of the file, empty for the dataset's own."""
-        return posixpath.dirname(self.path)
-
-    @property
-    def identity(self) -> Identity:
-        """What the files of a pair share."""
-        return self.split, self.key
+ADVICE = 'name the folders by --visible DIR --infrared DIR'
 
 
 @dataclass
@@ -108,67 +65,6 @@ class Paired:
         return found
 
 
-def place_of(path: str, roles: dict[str, str | None] | None = None) -> Place:
-    """Read the names along a path.
-
-    A folder counts as special if it consists of known words only, such as ``imagesIR`` or ``train_rgb``; of
-    several words of one kind the deepest counts. The modality may also be the end of the file's name.
-
-    Args:
-        path: Below the dataset's folder, with ``/``.
-        roles: Folder names in lower case with the modality that they mean here, None for neither.
-    """
-    folders, name = posixpath.split(path)
-    split = modality = None
-    rest, words = [], set()
-    for folder in folders.split('/') if folders else ():
-        if roles and folder.lower() in roles:
-            modality = roles[folder.lower()] or modality
-            continue
-        known = _words(folder)
-        if known is None:
-            rest.append(folder)
-        for word in known or ():
-            split = SPLIT_WORDS.get(word, split)
-            modality = MODALITY_WORDS.get(word, modality)
-            words.update({CONTENT_WORDS.get(word), word} & {'images', 'image', 'labels', 'obb'})
-    stem = posixpath.splitext(name)[0]
-    base, ending = split_ending(stem)
-    if modality is None and ending:
-        modality, stem = ending, base
-    return Place(path, split, modality, '/'.join([*rest, stem]), frozenset(words))
-
-
-def split_ending(stem: str) -> tuple[str, str | None]:
-    """Return a name without the modality at its end, and that modality if there is one."""
-    match = _SUFFIX.fullmatch(stem)
-    modality = SUFFIX_WORDS.get(match[2].lower()) if match else None
-    return (match[1], modality) if modality else (stem, None)
-
-
-@lru_cache(maxsize=4096)
-def _words(folder: str) -> tuple[str, ...] | None:
-    """Return the known words that make up a folder's name, None if there is anything else in it."""
-    words: list[str] = []
-    for token in _TOKEN.findall(folder) if folder.lower() not in _FOLDER_WORDS else (folder,):
-        known = next(_segment(token.lower()), None)
-        if known is None and not _YEAR.fullmatch(token):
-            return None
-        words += known or ()
-    contradiction = any(
-        len({group[w] for w in words if w in group}) > 1 for group in (SPLIT_WORDS, MODALITY_WORDS)
-    )
-    return None if contradiction else tuple(words) or None
-
-
-def _segment(token: str) -> Iterator[tuple[str, ...]]:
-    if token in _FOLDER_WORDS:
-        yield (token,)
-    for end in range(len(token) - 1, 1, -1):
-        if token[:end] in _FOLDER_WORDS and token[end:] in _FOLDER_WORDS:
-            yield token[:end], token[end:]
-
-
 def chosen_roles(visible: str, infrared: str) -> dict[str, str | None]:
     """Return what folder names mean if the user named two folders, for :func:`place_of`.
 
@@ -183,19 +79,22 @@ def chosen_roles(visible: str, infrared: str) -> dict[str, str | None]:
         raise InputError(f'--visible {visible} and --infrared {infrared}: their names do not differ')
     shared = parts[0] & parts[1]
     return {
-        **dict.fromkeys(shared - set(_FOLDER_WORDS)),
+        **dict.fromkeys(shared - set(FOLDER_WORDS)),
         **dict.fromkeys(parts[0] - shared, VISIBLE),
         **dict.fromkeys(parts[1] - shared, INFRARED),
     }
 
 
-def pair_images(root: object, paths: Iterable[str], chosen: tuple[str, str] | None = None) -> Paired:
+def pair_images(
+    root: object, paths: Iterable[str], chosen: tuple[str, str] | None = None, advice: str = ADVICE
+) -> Paired:
     """Pair the images of a folder.
 
     Args:
         root: The dataset's folder, for messages.
         paths: Images below it.
         chosen: Folders of the visible and the infrared images below it, where the user named them.
+        advice: How to name them, for messages.
 
     Raises:
         InputError: The names do not tell visible from infrared images, or no two images share a name.
@@ -204,24 +103,63 @@ def pair_images(root: object, paths: Iterable[str], chosen: tuple[str, str] | No
     if chosen:
         places = _places_below(root, paths, chosen, roles)
     else:
-        places = _tell_apart(root, [place_of(p) for p in paths])
+        places = _tell_apart(root, [place_of(p) for p in paths], advice)
     sides = ([], [])
     unused = [p.path for p in places if p.modality is None]
     for place in places:
         if place.modality:
             sides[place.modality == INFRARED].append(place)
-    by_identity = tuple(_first(side, unused) for side in sides)
-    _match_endings(*by_identity)
-    identities = sorted(set(by_identity[0]) | set(by_identity[1]), key=lambda i: (i[0] or '', i[1]))
-    pairs = {i: (by_identity[0].get(i), by_identity[1].get(i)) for i in identities}
-    if not any(all(pair) for pair in pairs.values()):
-        some = [side[0].path if side else 'none' for side in sides]
-        raise InputError(
-            f'{root}: no visible and infrared image share a name: there are {len(sides[0])} visible '
-            f'({some[0]}) and {len(sides[1])} infrared images ({some[1]})'
-        )
+    pairs = match_sides(root, *sides, unused)
     folders = tuple(tuple(_tops(side)) for side in sides)
     return Paired(pairs, folders, unused, roles)
+
+
+def match_sides(
+    root: object, visible: list[Place], infrared: list[Place], unused: list[str], by_rest: bool = False
+) -> dict[Identity, tuple[Place | None, Place | None]]:
+    """Match the visible and the infrared images by what their names share.
+
+    Args:
+        root: Where they lie, for messages.
+        visible: Visible images.
+        infrared: Infrared images.
+        unused: Gets the images whose name is taken already.
+        by_rest: Where no two names match, match what is left of them without what all names of a side begin
+            and end with (``cam0_0001``, ``cam1_0001``). Labels, which have one name, are not found then.
+
+    Returns:
+        Visible and infrared image by (split, key), sorted; one of them may be None.
+
+    Raises:
+        InputError: No two images share a name.
+    """
+    by_identity = _first(visible, unused), _first(infrared, unused)
+    _match_endings(*by_identity)
+    if by_rest and not set(by_identity[0]) & set(by_identity[1]):
+        by_identity = tuple(_without_common_ends(side) for side in by_identity)
+    if not set(by_identity[0]) & set(by_identity[1]):
+        some = [side[0].path if side else 'none' for side in (visible, infrared)]
+        raise InputError(
+            f'{root}: no visible and infrared image share a name: there are {len(visible)} visible '
+            f'({some[0]}) and {len(infrared)} infrared images ({some[1]})'
+        )
+    identities = sorted(set(by_identity[0]) | set(by_identity[1]), key=lambda i: (i[0] or '', i[1]))
+    return {i: (by_identity[0].get(i), by_identity[1].get(i)) for i in identities}
+
+
+def _without_common_ends(side: dict[Identity, Place]) -> dict[Identity, Place]:
+    """Take away what all names begin and end with, up to whole numbers."""
+    keys = [key for _, key in side]
+    if len(keys) < 2:
+        return side
+    start = _common_start(keys).rstrip('0123456789')
+    end = _common_start([key[len(start) :][::-1] for key in keys])[::-1].lstrip('0123456789')
+    return {(split, key[len(start) : len(key) - len(end)]): place for (split, key), place in side.items()}
+
+
+def _common_start(texts: list[str]) -> str:
+    first, last = min(texts), max(texts)
+    return first[: next((i for i, (a, b) in enumerate(zip(first, last)) if a != b), len(first))]
 
 
 def _places_below(
@@ -241,7 +179,7 @@ def _places_below(
     return places
 
 
-def _tell_apart(root: object, places: list[Place]) -> list[Place]:
+def _tell_apart(root: object, places: list[Place], advice: str) -> list[Place]:
     """Give a modality to images in ``images/`` that stand beside infrared ones, by convention."""
     open_ones = [p for p in places if p.modality is None]
     infrared = {p.identity for p in places if p.modality == INFRARED}
@@ -263,8 +201,8 @@ def _tell_apart(root: object, places: list[Place]) -> list[Place]:
     shown = ', '.join(f'{f} ({n})' for f, n in sorted(folders.items())[:6]) or 'none'
     lacking = INFRARED if any(p.modality == VISIBLE for p in result) else VISIBLE
     raise InputError(
-        f'{root}: nothing tells which images are {lacking}: {EXPECTED}; name the folders by --visible DIR '
-        f'--infrared DIR. Folders with images: {shown}'
+        f'{root}: nothing tells which images are {lacking}: {EXPECTED}; {advice}. '
+        f'Folders with images: {shown}'
     )
 
 

@@ -14,7 +14,8 @@ from mmslg.conversion.layout import Box, Labels, Layout, Pair, common_folder, is
 from mmslg.conversion.pairs.coco_files import read_coco_pairs
 from mmslg.conversion.pairs.forms import LabelForm, VocLabels, YoloLabels
 from mmslg.conversion.pairs.labels import choose_labels, label_of, label_places
-from mmslg.conversion.pairs.pairing import Paired, Place, pair_images, place_of
+from mmslg.conversion.pairs.pairing import Paired, pair_images
+from mmslg.conversion.pairs.places import Place, place_of
 from mmslg.conversion.pairs.splits import find_splits
 from mmslg.conversion.pairs.yolo import NamesFile, check_names, find_names, is_names_list, plain
 from mmslg.errors import InputError

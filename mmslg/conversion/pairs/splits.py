@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmslg.conversion.layout import MAX_LIST_BYTES, SPLITS, stem_of
-from mmslg.conversion.pairs.pairing import SPLIT_WORDS, Identity, Paired
+from mmslg.conversion.pairs.pairing import Paired
+from mmslg.conversion.pairs.places import SPLIT_WORDS, Identity
 from mmslg.errors import InputError
 from mmslg.utils.io import read_text
 from mmslg.utils.safe_text import shorten
