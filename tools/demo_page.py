@@ -12,6 +12,7 @@ from mmslg.apis.demo_server import is_loopback, listen, page_server, upload_fold
 from mmslg.apis.launch import add_cfg_options, read_config
 from mmslg.captions.building import build_captioner
 from mmslg.errors import InputError
+from mmslg.pairing import find_pairs
 from mmslg.utils.cli import run
 
 
@@ -24,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--host', default='127.0.0.1', help='address to listen on [this machine alone]')
     parser.add_argument('--port', type=int, default=7860, help='port; 0 takes a free one [7860]')
     parser.add_argument(
-        '--examples', metavar='DIR', help='folder of pairs to choose from: visible/, infrared/'
+        '--examples', metavar='DIR', help='folder of pairs to choose from, told by their names'
     )
     parser.add_argument(
         '--captioner', default='photometric', help='writes the first captions; none: neutral [photometric]'
@@ -34,26 +35,11 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def find_examples(folder: str | None) -> dict[str, tuple[Path, Path]]:
-    """Return the pairs of a folder by name.
-
-    Raises:
-        InputError: It has none.
-    """
-    if folder is None:
-        return {}
-    infrared = {path.stem: path for path in sorted(Path(folder, 'infrared').glob('*.*'))}
-    visible = {path.stem: path for path in sorted(Path(folder, 'visible').glob('*.*'))}
-    pairs = {name: (path, infrared[name]) for name, path in visible.items() if name in infrared}
-    if not pairs:
-        raise InputError(f'--examples {folder}: wanted pairs of the same name in visible/ and infrared/')
-    return pairs
-
-
 def main() -> None:
     """Load the detector, serve the page until interrupted."""
     args = parse_args()
-    examples = find_examples(args.examples)
+    found = find_pairs(args.examples).pairs if args.examples is not None else []
+    examples = {name: (Path(visible), Path(infrared)) for name, visible, infrared in found}
     captioner = None if args.captioner == 'none' else build_captioner(args.captioner)
     with upload_folder() as folder, listen(args.host, args.port) as socket:
         try:

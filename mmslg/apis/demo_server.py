@@ -106,18 +106,16 @@ class Wall:
                         file.unlink(missing_ok=True)
 
     def _names_uploads_alone(self, body: bytes) -> bool:
-        """Tell whether all files in a request's JSON are uploads; Gradio reads any path, and fetches any URL."""
+        """Tell whether all files that a request names are uploads; Gradio also fetches addresses."""
         try:
             waiting = [json.loads(body or b'null')]
             folder = Path(self.folder).resolve()
             while waiting:
                 value = waiting.pop()
-                if isinstance(value, dict) and 'path' in value:
-                    if folder not in Path(value['path']).resolve().parents:
-                        return False
-                waiting += (
-                    value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-                )
+                fields = value if isinstance(value, dict) else {}
+                if 'path' in fields and folder not in Path(fields['path']).resolve().parents:
+                    return False
+                waiting += fields.values() or (value if isinstance(value, list) else ())
         except (ValueError, TypeError, OSError, RecursionError):
             return False
         return True
