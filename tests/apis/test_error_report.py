@@ -3,7 +3,9 @@ import json
 import cv2
 import numpy as np
 import pytest
-from helpers import make_pairs, run_here, write_pairs
+import torch
+from helpers import TINY, make_pairs, run_here, write_pairs
+from mmengine.config import Config
 
 from mmslg.annotations import read_annotations
 from mmslg.apis.error_report import (
@@ -14,6 +16,8 @@ from mmslg.apis.error_report import (
     worst_misses,
 )
 from mmslg.apis.fiftyone_export import write_fiftyone
+from mmslg.apis.launch import parse_options
+from mmslg.apis.profiling import build_detector
 from mmslg.visualization.boxes import Boxes, to_polygons
 
 CLASSES = ['person', 'car', 'bicycle']
@@ -149,3 +153,25 @@ def test_the_tool_wants_a_checkpoint_or_detections(monkeypatch, tmp_path, capsys
     folder = make_pairs(tmp_path / 'pairs')
     assert analysed(folder, monkeypatch, tmp_path) == 1
     assert 'error: wanted either CHECKPOINT' in capsys.readouterr().err
+
+
+def test_detecting_here_gives_what_its_detections_give(monkeypatch, tmp_path, capsys):
+    folder = make_pairs(tmp_path / 'pairs')
+    cfg = Config.fromfile(folder / 'leaf.py')
+    cfg.merge_from_dict(parse_options(TINY))
+    torch.save({'state_dict': build_detector(cfg).state_dict()}, tmp_path / 'w.pth')
+    common = ['--score-thr', 0.0, '--json', tmp_path / 'e.json', '--cfg-options', *TINY]
+    assert not analysed(folder, monkeypatch, tmp_path, tmp_path / 'w.pth', *common), capsys.readouterr().err
+    figures = json.loads((tmp_path / 'e.json').read_text())
+    kinds = figures['errors']
+    assert sum(kinds.values()) - kinds['missed'] > 0
+    assert kinds['hit'] + kinds['confused'] + kinds['missed'] == 3
+    assert (tmp_path / 'out/false_alarms.png').is_file()
+
+
+def test_coco_results_are_refused_for_oriented_boxes(monkeypatch, tmp_path, capsys):
+    folder = make_pairs(tmp_path / 'pairs')
+    with open(folder / 'leaf.py', 'a') as file:
+        file.write("default_scope = 'mmrotate'\n")
+    assert analysed(folder, monkeypatch, tmp_path, '--dets', tmp_path / 'd.json') == 1
+    assert 'COCO results are upright boxes' in capsys.readouterr().err

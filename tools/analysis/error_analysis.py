@@ -110,6 +110,10 @@ def main() -> None:
     annotations = read_annotations(dataset.ann_file, dataset.data_root or None)
     classes = list(dataset.metainfo['classes'])
     oriented = box_type(cfg) != 'hbox'
+    if oriented and args.dets is not None:
+        raise InputError(
+            f'--dets {args.dets}: COCO results are upright boxes, {args.config} has oriented ones'
+        )
     if args.dets is not None:
         found = read_boxes(args.dets, annotations, classes)
     else:
