@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from mmslg.captions.building import build_captioner, build_text_encoder, import_modules
-from mmslg.captions.captioners.base import CaptionFailure
-from mmslg.captions.schema import StructuredCaption
 from mmslg.utils.cli import one_line
+
+if TYPE_CHECKING:  # the process imports this file before it can step back: nothing heavy at the top
+    import numpy as np
+
+    from mmslg.captions.schema import StructuredCaption
 
 NICENESS = 10
 """How far the captioner stands back where it and detection want the same core."""
@@ -63,6 +63,8 @@ class CaptionRecipe:
         Raises:
             InputError: There is no such captioner, encoder or module.
         """
+        from mmslg.captions.building import build_captioner, build_text_encoder, import_modules
+
         import_modules(self.modules)
         captioner = build_captioner(self.captioner, **self.captioner_options)
         encoder = build_text_encoder(self.encoder, **self.encoder_options)
@@ -156,6 +158,8 @@ def _serve(recipe: CaptionRecipe, requests: Any, answers: Connection) -> None:
     """Answer requests until the process is ended."""
     with suppress(OSError):
         os.nice(NICENESS)
+    from mmslg.captions.captioners.base import CaptionFailure
+
     with suppress(BrokenPipeError):  # the stream is over
         try:
             describe = recipe.build()

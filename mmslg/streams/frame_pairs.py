@@ -162,6 +162,11 @@ class FramePairs:
                 count = 'further frames' if left is None else f'{left} more frame{"s"[: left != 1]}'
                 self._say(f'{side.modality} ended first: {other.modality} has {count}, which have no partner')
 
+    def left(self) -> int | None:
+        """Return how many pairs are still to come at most, None if unknown."""
+        counts = [side.left() for side in self._sides if side.left() is not None]
+        return min(counts, default=None)
+
     def remarks(self) -> list[str]:
         """Return lines on the offsets between the sources and on what was dropped."""
         lines = [remark for side in self._sides for remark in side.source.remarks()]

@@ -36,6 +36,7 @@ class Tracker:
             raise InputError(
                 f'tracking needs the package trackers ({error}): pip install -r requirements/inference.txt'
             ) from None
+        self._lowest = min(LOW_SCORE, score_thr)
         self._tracker = ByteTrackTracker(
             lost_track_buffer=round(30 * patience),
             track_activation_threshold=score_thr,
@@ -47,11 +48,13 @@ class Tracker:
         """Return the detections of the next pair with ``track_ids`` ``(N,)``, -1 where there is no track.
 
         Args:
-            instances: All detections from :data:`LOW_SCORE`, in pixels.
+            instances: All detections, in pixels; those below :data:`LOW_SCORE` are left out, or below
+                ``score_thr`` where that is lower.
             time: Seconds, if known; pairs then need not be evenly spaced.
         """
         from supervision import Detections
 
+        instances = instances[instances.scores >= self._lowest]
         boxes = to_boxes(instances)
         detections = Detections(
             xyxy=np.concatenate([boxes.polygons.min(1), boxes.polygons.max(1)], 1).astype(np.float32),
