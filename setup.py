@@ -57,6 +57,7 @@ EXTRAS = {
     'captions': read_requirements('captions'),
     'lora': read_requirements('lora'),
     'inference': read_requirements('inference'),
+    'demo': read_requirements('demo'),
     'tests': read_requirements('tests'),
     'docs': read_requirements('docs'),
 }
