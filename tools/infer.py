@@ -97,7 +97,7 @@ def main() -> int:
             else:
                 if args.pictures:
                     name = Path(pair.name.replace('/', '_')).with_suffix('.jpg')
-                    write_picture(out / 'pictures' / name, inferencer.draw(pair, sample))
+                    write_picture(out / 'pictures' / name, inferencer.draw(pair, sample, args.score_thr))
                 if 'ir_shape' in sample:
                     sizes = [f'{s[1]}x{s[0]}' for s in (sample.ir_shape, sample.ori_shape)]
                     scaled.append((pair.name, f'{sizes[0]} to {sizes[1]}'))

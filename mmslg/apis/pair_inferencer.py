@@ -198,7 +198,7 @@ class PairInferencer:
                 sample.pred_instances = found[found.scores >= pred_score_thr]
                 predictions.append(sample)
                 if return_vis or out_dir:
-                    picture = self.draw(pair, sample)
+                    picture = self.draw(pair, sample, pred_score_thr)
                     if return_vis:
                         pictures.append(picture)
                     if out_dir:
