@@ -162,6 +162,23 @@ def test_benchmark(tmp_path, config, monkeypatch, capsys):
     assert 'backbone + necks' in printed and '% of trunk forward' in printed
 
 
+def test_benchmark_of_a_stream(tmp_path, config, monkeypatch, capsys):
+    args = ['--stream', 'inferencer', '--size', '64x64', '64x32', '--batch', '1', '2', '--repeats', '1']
+    json_file = tmp_path / 'stream.json'
+    assert not run_here('benchmark.py', monkeypatch, config, *args, '--json', json_file)
+    rows = json.loads(json_file.read_text())['rows']
+    assert [(row['size'], row['batch'], row['runner']) for row in rows] == [
+        (size, batch, runner)
+        for size in ([64, 64], [64, 32])
+        for batch in (1, 2)
+        for runner in ('trunk', 'inferencer')
+    ]
+    assert all(row['pairs_per_second'] > 0 for row in rows)
+    assert rows[0]['ratio'] == dict(median=1, min=1, max=1)
+    assert run_here('benchmark.py', monkeypatch, config, '--batch', '1', '2') == 2
+    assert 'belong to --stream' in capsys.readouterr().err
+
+
 def test_benchmark_refuses_a_size_that_would_be_padded(config, monkeypatch, capsys):
     assert run_here('benchmark.py', monkeypatch, config, '--size', '100x64') == 1
     assert capsys.readouterr().err == 'error: --size 100x64: wanted multiples of 32\n'

@@ -50,8 +50,10 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_analysis_arguments(parser)
-    parser.add_argument('--size', type=parse_size, default=(640, 512), metavar='WxH', help='pixels [640x512]')
-    parser.add_argument('--batch', type=positive, default=1, help='pairs in a batch [1]')
+    parser.add_argument(
+        '--size', type=parse_size, nargs='+', default=[(640, 512)], metavar='WxH', help='pixels [640x512]'
+    )
+    parser.add_argument('--batch', type=positive, nargs='+', default=[1], help='pairs in a batch [1]')
     parser.add_argument('--repeats', type=positive, default=5, help='counted rounds [5]')
     parser.add_argument(
         '--variants',
@@ -68,8 +70,20 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--compile', action='store_true', help='compile trunk, backbone and necks; layers and head are not'
     )
+    parser.add_argument(
+        '--stream',
+        nargs='*',
+        choices=('inferencer', 'compiled', 'onnx', 'onnx-fp16', 'openvino', 'openvino-fp16'),
+        help='instead: pairs a second of these, at every --size and --batch [all]',
+    )
+    parser.add_argument('--checkpoint', help='weights for --stream [random]')
     parser.add_argument('--alone', choices=list(VARIANTS), help=argparse.SUPPRESS)  # in a subprocess
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.sizes, args.batches = args.size, args.batch
+    if args.stream is None and (len(args.sizes) > 1 or len(args.batches) > 1):
+        parser.error('several --size or --batch belong to --stream')
+    args.size, args.batch = args.sizes[0], args.batches[0]
+    return args
 
 
 def read_settings(args: argparse.Namespace) -> Config:
@@ -137,6 +151,21 @@ def measure_times(args: argparse.Namespace, names: list[str], device: str) -> di
         calls = {'trunk': variants['trunk'].forward, **layers}
         seconds['breakdown'] = interleave(calls, 'forward', clock, args.repeats, after_each)
     return seconds
+
+
+def run_stream(args: argparse.Namespace) -> None:
+    """Measure the inferencer and deployed files beside the bare trunk, and report."""
+    from mmslg.deployment.stream_timing import RUNNERS, format_stream, measure_stream
+
+    cfg = read_settings(args)
+    runners = args.stream or RUNNERS
+    rows = measure_stream(cfg, args.checkpoint, args.sizes, args.batches, runners, args.repeats)
+    weights = args.checkpoint or 'random weights'
+    threads = f'{torch.get_num_threads()} threads, torch {torch.__version__}'
+    print(f'{args.config}: {weights}, {threads}; medians of {args.repeats} rounds in turn')
+    print(format_stream(rows))
+    if args.json is not None:
+        write_json(args.json, dict(config=args.config, rows=[row._asdict() for row in rows]), indent=2)
 
 
 def summarise(seconds: dict, peaks: dict) -> tuple[dict, list[dict]]:
@@ -209,6 +238,9 @@ def main() -> None:
         run_alone(args, device)
         return
     refuse_overwriting(args.json, args.config)
+    if args.stream is not None:
+        run_stream(args)
+        return
     cfg = read_settings(args)
     check_size(cfg, args.size)
     names = [name for name in VARIANTS if name == 'trunk' or name in args.variants]

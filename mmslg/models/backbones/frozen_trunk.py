@@ -91,6 +91,7 @@ class FrozenTrunk(nn.Module):
         self.num_prefix_tokens: int = self.vit.num_prefix_tokens
         self.report: LoadReport | None = None
         self._positions: OrderedDict[tuple[int, int], tuple[Tensor, Tensor | None]] = OrderedDict()
+        self._fixed: tuple[Tensor, Tensor | None] | None = None
         if checkpoint == 'pretrained':
             self.report = describe(self.vit, f'timm {name}')
         elif checkpoint is not None:
@@ -239,14 +240,20 @@ class FrozenTrunk(nn.Module):
             present.data = present.new_zeros(1, num_positions, present.shape[2])
             patches.set_input_size(img_size=side * self.patch_size)
 
+    def fix_positions(self, height: int, width: int) -> None:
+        """Take the positions of this grid from now on, as constants, so that a graph holds no resampling."""
+        self._fixed = self._resample(height, width)
+
     def _position(self, height: int, width: int) -> tuple[Tensor, Tensor | None]:
         """What timm adds to a grid of patches: prefix tokens with positions, and the rotary embedding."""
+        if self._fixed is not None:
+            return self._fixed
         # What learns changes with every step; and a look-up by size would compile every size anew.
+        key = height, width
         if self.embedding_learns or torch.compiler.is_compiling():
-            return self._resample(height, width)
-        key = (height, width)
+            return self._resample(*key)
         if key not in self._positions:
-            self._positions[key] = self._resample(height, width)
+            self._positions[key] = self._resample(*key)
         self._positions.move_to_end(key)
         while len(self._positions) > _KEPT_SIZES:
             self._positions.popitem(last=False)
@@ -272,7 +279,7 @@ class FrozenTrunk(nn.Module):
             patches = self.vit.patch_embed(images)
             added, rope = self._position(patches.shape[1], patches.shape[2])
             tokens = patches.flatten(1, 2) + added[:, self.num_prefix_tokens :]
-            prefix = added[:, : self.num_prefix_tokens].expand(len(images), -1, -1)
+            prefix = added[:, : self.num_prefix_tokens].expand(images.shape[0], -1, -1)
             return self.vit.norm_pre(torch.cat([prefix, tokens], 1)), rope
 
     def run_blocks(

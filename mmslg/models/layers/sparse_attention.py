@@ -87,7 +87,7 @@ class SparseAttention(nn.Module):
                 sampled = F.grid_sample(maps, grid, align_corners=False)
                 gathered = (sampled * weights[:, level, None]).sum(2)
                 out = gathered if out is None else out + gathered
-            return self.output_proj(out.view(len(query), -1, query.shape[1]).transpose(1, 2))
+            return self.output_proj(out.view(query.shape[0], -1, query.shape[1]).transpose(1, 2))
 
     def sampling_points(
         self, query: Tensor, shapes: Sequence[tuple[int, int]], centers: Tensor
@@ -123,7 +123,7 @@ class SparseAttention(nn.Module):
         """Project the features and give each level as maps ``(B * M, D / M, H_l, W_l)``."""
         levels = _project(self.value_proj, feats).split([height * width for height, width in shapes], 2)
         return [
-            level.reshape(len(feats) * self.num_heads, -1, height, width)
+            level.reshape(feats.shape[0] * self.num_heads, -1, height, width)
             for level, (height, width) in zip(levels, shapes)
         ]
 

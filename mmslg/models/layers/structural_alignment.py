@@ -53,7 +53,7 @@ class HierarchicalStructuralAlignment(nn.Module):
         Returns:
             Maps ``(B, 1, H, W)`` in float32, in units of the image's largest reference gradient: [0, 1].
         """
-        grad_rgb, grad_ir = self.sobel(torch.cat([rgb, ir])).chunk(2)
+        grad_rgb, grad_ir = self.sobel(torch.cat([rgb, ir])).tensor_split(2)
         ref = torch.maximum(grad_rgb, grad_ir)
         scale = ref.detach().amax((2, 3), keepdim=True).clamp(min=1e-6)
         return grad_rgb / scale, grad_ir / scale, ref / scale
@@ -67,7 +67,7 @@ class HierarchicalStructuralAlignment(nn.Module):
                 ref = ref.expand_as(first)
             both = torch.cat([first, second])
             similarity = structural_similarity(both, torch.cat([ref, ref]), self.window_size)
-            w_rgb, w_ir = similarity.mean(1, keepdim=True).sigmoid().chunk(2)
+            w_rgb, w_ir = similarity.mean(1, keepdim=True).sigmoid().tensor_split(2)
             if self.normalize_weights:
                 total = w_rgb + w_ir
                 w_rgb, w_ir = w_rgb / total, w_ir / total

@@ -67,7 +67,7 @@ class StructureEncoder(nn.Module):
         maps = []
         for level in self.levels:
             feats = level(feats)
-            maps.append(tuple(feats.chunk(2)))
+            maps.append(tuple(feats.tensor_split(2)))
         return maps
 
     def forward(self, rgb: Tensor, ir: Tensor) -> list[Tensor]:
