@@ -3,6 +3,7 @@
 import json
 import shutil
 import struct
+import sys
 import tempfile
 import threading
 import urllib.error
@@ -21,11 +22,12 @@ pytest.importorskip('gradio', reason='the page wants requirements/demo.txt')
 
 from mmslg.apis.demo_page import CSS, DemoPage
 from mmslg.apis.demo_server import Wall, is_needed, listen, page_server, upload_folder
-from mmslg.apis.demo_uploads import take_upload
+from mmslg.apis.demo_uploads import Upload, read_image, take_upload
 from mmslg.apis.launch import parse_options, read_config
 from mmslg.apis.pair_inferencer import PairInferencer
 from mmslg.apis.profiling import build_detector
 from mmslg.captions.building import build_captioner
+from mmslg.captions.captioners.base import Captioner, CaptionFailure
 from mmslg.errors import InputError
 
 SCRIPT = '<script>document.title = "hacked"</script><img src=x onerror="document.title = \'hacked\'">'
@@ -320,6 +322,46 @@ def test_the_wall_refuses_what_is_too_large_or_comes_from_elsewhere(served):
     assert ask(f'{address}/gradio_api/upload', body, {**headers, 'Origin': 'http://evil.example'})[0] == 403
     assert ask(f'{address}/gradio_api/queue/join', b' ' * 200_000)[0] == 413
     assert not [p for p in folder.rglob('*') if p.is_file()]
+
+
+def test_a_captioner_that_fails_is_said(inferencer, tmp_path):
+    class Failing(Captioner):
+        def caption(self, visible, infrared):
+            raise CaptionFailure('<b>too dark')
+
+    upload = Upload('a.png', np.zeros((8, 8, 3), np.uint8))
+    *texts, note = DemoPage(inferencer, tmp_path, Failing()).write_captions(upload, upload)
+    assert texts == [''] * 4 and 'No caption could be written: &lt;b&gt;too dark' in note
+
+
+def test_some_captions_are_not_enough_and_none_is_neutral(inferencer, tmp_path, pairs):
+    page = DemoPage(inferencer, tmp_path)
+    visible, infrared = (
+        Upload('a.png', read_image(pairs / what / 'train_001.png', what)) for what in ('visible', 'infrared')
+    )
+    assert page.write_captions(visible, infrared)[:4] == [''] * 4
+    found, *_, note = page.detect(visible, infrared, 0.0, 'night', '', ' ', 'hot')
+    assert found is None and 'Fill in scene, objects too' in note
+    found, result, structure, note = page.detect(visible, infrared, 0.0, '', '', '', '')
+    assert 'Caption: neutral' in result and 'edges' in structure.lower() and not note
+
+
+def test_the_tool_says_what_it_cannot_use(run_quickly, pairs, tmp_path, monkeypatch):
+    (tmp_path / 'empty').mkdir()
+    with listen('127.0.0.1', 0) as taken:
+        port = str(taken.getsockname()[1])
+        for args, text in (
+            (('--port', port), f'127.0.0.1, port {port}: cannot listen there'),
+            (('--port', '70000'), '--port 70000: wanted 0 to 65535'),
+            (('--examples', tmp_path / 'empty'), 'empty'),
+            (('--captioner', 'nobody'), "no captioner is called 'nobody'"),
+        ):
+            done = run_quickly('tools/demo_page.py', pairs / 'leaf.py', 'none.pth', *args)
+            assert done.returncode == 1 and text in done.stderr.splitlines()[-1]
+    monkeypatch.setitem(sys.modules, 'gradio', None)
+    monkeypatch.delitem(sys.modules, 'mmslg.apis.demo_page')
+    done = run_quickly('tools/demo_page.py', pairs / 'leaf.py', 'none.pth', '--port', '0')
+    assert done.returncode == 1 and 'pip install -r requirements/demo.txt' in done.stderr
 
 
 @pytest.mark.parametrize(
