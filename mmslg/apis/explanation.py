@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmslg.apis.inference import predict
 from mmslg.apis.profiling import find_parts
 from mmslg.models.backbones import SLGViT
-from mmslg.models.layers import FeatureFusionAdapter, HierarchicalStructuralAlignment
+from mmslg.models.layers import FeatureFusionAdapter, HierarchicalStructuralAlignment, SparseAttention
 from mmslg.models.necks import LanguageGuidedModulation
 from mmslg.models.outputs import BackboneOutput
 from mmslg.visualization.structure import Level
@@ -106,18 +106,21 @@ def _recorded(
     """Record what the modules are given and return, as long as the body runs."""
     strides = iter(backbone.structure_encoder.strides)
     blocks = iter(backbone.interaction_indexes)
+    looked: list[list[Tensor]] = []
 
     def on_alignment(module: HierarchicalStructuralAlignment, args: tuple, fused: Tensor) -> None:
         maps = [*module.gradients(*args), *module.weights(*args), fused.float().square().mean(1, True).sqrt()]
         explanation.levels.append(Level(next(strides), *(m[0, 0].cpu().numpy() for m in maps)))
 
+    def on_attention(module: SparseAttention, args: tuple, out: Tensor) -> None:
+        query, _, shapes, centers = args
+        points, weights = module.sampling_points(query, shapes, centers)
+        looked.append([m.float().cpu() for m in (centers, points[0], weights[0])])
+
     def on_adapter(module: FeatureFusionAdapter, args: tuple, out: Tensor) -> None:
-        tokens, _, shapes, centers = args
-        query = module.down(module.norm(tokens))
-        points, weights = module.attention.sampling_points(query, shapes, centers)
+        tokens = args[0]
         change = ((out - tokens).norm(dim=-1) / tokens.norm(dim=-1).clamp(min=1e-12)).mean().item()
-        seen = (m.float().cpu() for m in (centers, points[0], weights[0]))
-        explanation.looks.append(Look(next(blocks), *seen, change))
+        explanation.looks.append(Look(next(blocks), *looked.pop(), change))
 
     def on_language(
         module: LanguageGuidedModulation, args: tuple[BackboneOutput], out: BackboneOutput
@@ -129,7 +132,9 @@ def _recorded(
 
     with ExitStack() as stack:
         hooks = [backbone.structure_encoder.alignment.register_forward_hook(on_alignment)]
-        hooks += [adapter.register_forward_hook(on_adapter) for adapter in backbone.adapters]
+        for adapter in backbone.adapters:
+            hooks.append(adapter.attention.register_forward_hook(on_attention))
+            hooks.append(adapter.register_forward_hook(on_adapter))
         hooks += [lgm.register_forward_hook(on_language)] if lgm is not None else []
         for hook in hooks:
             stack.callback(hook.remove)

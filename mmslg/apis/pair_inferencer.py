@@ -209,8 +209,8 @@ class PairInferencer:
         return dict(predictions=predictions, visualization=pictures)
 
     def draw(self, pair: Pair, sample: DetDataSample, score_thr: float = 0.0) -> np.ndarray:
-        """Return both images side by side with the boxes on both, ``(H, W, 3)`` BGR uint8."""
-        return draw_sample(sample, self.classes, score_thr, draw_gt=False, images=pair[:2])
+        """Return both images and their mean side by side, with the boxes on each, ``(H, W, 3)`` BGR uint8."""
+        return draw_sample(sample, self.classes, score_thr, draw_gt=False, images=pair[:2], fused=True)
 
 
 def _device(device: str) -> torch.device:
@@ -224,11 +224,16 @@ def _device(device: str) -> torch.device:
 
 
 def _image_steps(pipeline: Any) -> list[Any]:
-    """Return the transforms of a test pipeline but those that load annotations."""
+    """Return the transforms of a test pipeline but those of annotations; infrared images may be scaled."""
     if isinstance(pipeline, Mapping):
         named = {name: pipeline.get(name) for name in STEPS if name not in ('boxes', 'ground_truth')}
-        return list_steps(named)
-    return [step for step in pipeline if not str(step['type']).endswith('LoadAnnotations')]
+        pipeline = list_steps(named)
+    kinds = {id(step): str(step['type']).rpartition('.')[2] for step in pipeline}
+    return [
+        {**step, 'resize': True} if kinds[id(step)] == 'LoadInfrared' else step
+        for step in pipeline
+        if kinds[id(step)] not in ('LoadAnnotations', 'ConvertBoxType')
+    ]
 
 
 def _is_pair(inputs: Any) -> bool:

@@ -20,6 +20,9 @@ import simplejpeg
 from mmslg.errors import InputError
 from mmslg.utils.os_errors import explain
 
+Image = str | os.PathLike | np.ndarray
+"""A file, or the image itself."""
+
 MAX_PIXELS = 2**28
 """Largest image that is decoded, about 16000x16000; a header that promises more is not believed."""
 
@@ -234,3 +237,34 @@ def check_window(window: object) -> None:
     )
     if not valid or not numbers[0] < numbers[1]:
         raise InputError(f'window={window!r}: wanted (low, high), raw counts of which low is lower, or None')
+
+
+def same_aspect(first: Sequence[int], second: Sequence[int]) -> bool:
+    """Whether two images (H, W, ...) have one aspect, up to a pixel of the smaller one."""
+    (h, w), (other_h, other_w) = first[:2], second[:2]
+    return abs(h * other_w - w * other_h) <= max(h, w, other_h, other_w)
+
+
+def resize_to(image: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Scale an image ``(H, W)`` to the height and width that ``shape`` begins with."""
+    height, width = shape[:2]
+    smaller = height < image.shape[0]
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+
+
+GRAY = 3
+"""Levels that the channels of a gray image differ by at most, in all but a twentieth of it: JPEG's noise."""
+
+
+def looks_swapped(visible: Image, infrared: Image) -> bool:
+    """Whether the visible image is gray and the infrared one in colour; files are decoded at an eighth."""
+    return _spread(visible) <= GRAY < _spread(infrared)
+
+
+def _spread(image: Image) -> float:
+    if not isinstance(image, np.ndarray):
+        image = cv2.imread(os.fspath(image), cv2.IMREAD_REDUCED_COLOR_8)
+    if image is None or image.ndim != 3 or not image.size:
+        return 0.0
+    small = image[::4, ::4].astype(np.int32)
+    return float(np.percentile(np.ptp(small, axis=2), 95))

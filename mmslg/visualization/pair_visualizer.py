@@ -13,7 +13,7 @@ from mmengine.visualization import Visualizer
 
 from mmslg.errors import InputError
 from mmslg.registry import VISUALIZERS
-from mmslg.utils.image_io import read_infrared, read_visible, to_8bit
+from mmslg.utils.image_io import read_infrared, read_visible, resize_to, to_8bit
 from mmslg.visualization.boxes import Boxes, to_polygons
 from mmslg.visualization.pairs import draw_pair_boxes, write_picture
 
@@ -84,6 +84,7 @@ def draw_sample(
     draw_gt: bool = True,
     draw_pred: bool = True,
     images: tuple[Any, Any] | None = None,
+    fused: bool = False,
 ) -> np.ndarray:
     """Draw the page of a test pipeline's sample, in pixels of the original images.
 
@@ -94,7 +95,9 @@ def draw_sample(
         title: Line above the pictures; None names the pair and counts its boxes.
         draw_gt: Draw ``gt_instances``, if there are any.
         draw_pred: Draw ``pred_instances``, if there are any.
-        images: Both images, paths or arrays; None takes those that the metainfo names.
+        images: Both images, paths or arrays; None takes those that the metainfo names. An infrared one of
+            another size is scaled.
+        fused: Add a third picture, the mean of both.
 
     Raises:
         InputError: The metainfo does not name two images, or one cannot be read.
@@ -114,8 +117,11 @@ def draw_sample(
     title = title or f'{sample.get("file_name") or sample.get("img_path") or "pair"}: {", ".join(parts)}'
     crop = sample.get('crop')
     visible = read_visible(images[0], crop)
-    infrared = cv2.cvtColor(to_8bit(read_infrared(images[1], crop)), cv2.COLOR_GRAY2BGR)
-    return draw_pair_boxes(visible, infrared, classes, title, truth, found)
+    infrared = to_8bit(read_infrared(images[1], crop))
+    if infrared.shape != visible.shape[:2]:
+        infrared = resize_to(infrared, visible.shape)
+    infrared = cv2.cvtColor(infrared, cv2.COLOR_GRAY2BGR)
+    return draw_pair_boxes(visible, infrared, classes, title, truth, found, fused)
 
 
 def to_boxes(instances: InstanceData) -> Boxes:

@@ -49,6 +49,7 @@ def draw_pair_boxes(
     title: str,
     truth: Boxes | None = None,
     found: Boxes | None = None,
+    fused: bool = False,
 ) -> np.ndarray:
     """Draw the page of a pair: both pictures with their boxes, a title above, the classes below.
 
@@ -62,9 +63,12 @@ def draw_pair_boxes(
         title: Line above both.
         truth: Annotated boxes, in pixels of the pictures; None draws none.
         found: Predicted ones.
+        fused: Add a third picture, the mean of both.
     """
     (visible, factor), (infrared, _) = enlarge(visible), enlarge(infrared)
     pictures, dashed = [visible, infrared], ''
+    if fused:
+        pictures.append(cv2.addWeighted(visible, 0.5, infrared, 0.5, 0))
     if truth and found:
         dashed = 'ground truth'
         corners, whites = truth.polygons * factor, [WHITE] * len(truth.labels)
@@ -78,10 +82,12 @@ def draw_pair_boxes(
             texts = [f'{text} {score:.2f}' for text, score in zip(texts, shown.scores[order])]
         corners, colours = shown.polygons[order] * factor, [class_colour(label) for label in labels]
         pictures = [draw_boxes(picture, corners, colours, texts) for picture in pictures]
-    return add_legend(side_by_side(*pictures, title), classes, dashed)
+    return add_legend(side_by_side(*pictures[:2], title, *pictures[2:]), classes, dashed)
 
 
-def side_by_side(visible: np.ndarray, infrared: np.ndarray, title: str = '') -> np.ndarray:
+def side_by_side(
+    visible: np.ndarray, infrared: np.ndarray, title: str = '', fused: np.ndarray | None = None
+) -> np.ndarray:
     """Put two pictures of the same size on white paper, with their modality and a title above.
 
     The visible picture starts at :data:`PAIR_ORIGIN`, the infrared one 10 pixels right of it.
@@ -90,13 +96,19 @@ def side_by_side(visible: np.ndarray, infrared: np.ndarray, title: str = '') -> 
         visible: Picture ``(H, W, 3)``.
         infrared: Picture of the same size.
         title: Line above both.
+        fused: A third picture, right of them.
     """
     height, width = visible.shape[:2]
     left, top = PAIR_ORIGIN
-    page = np.full((top + height + _GAP, 2 * left + 2 * width + _GAP, 3), WHITE, np.uint8)
-    second = left + width + _GAP
+    pictures = {'visible': visible, 'infrared': infrared}
+    if fused is not None:
+        pictures['both'] = fused
+    page = np.full(
+        (top + height + _GAP, 2 * left + len(pictures) * (width + _GAP) - _GAP, 3), WHITE, np.uint8
+    )
     write_text(page, fit_text(title, page.shape[1] - 2 * left, 0.52), (left, 20), INK, 0.52)
-    for x, picture, name in ((left, visible, 'visible'), (second, infrared, 'infrared')):
+    for number, (name, picture) in enumerate(pictures.items()):
+        x = left + number * (width + _GAP)
         page[top : top + height, x : x + width] = picture
         write_text(page, name, (x, 42), MUTED, 0.48)
     return page

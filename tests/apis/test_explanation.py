@@ -52,6 +52,14 @@ def test_it_records_what_the_modules_compute(setting):
     np.testing.assert_allclose(explanation.levels[1].w_rgb, w_rgb[0, 0].detach(), atol=1e-6)
     np.testing.assert_allclose(explanation.levels[1].w_ir, w_ir[0, 0].detach(), atol=1e-6)
     assert [look.block for look in explanation.looks] == [0, 1]
+    attention, called = backbone.adapters[1].attention, []
+    hook = attention.register_forward_hook(lambda module, args, out: called.append(args))
+    predict(model, packed)
+    hook.remove()
+    query, _, shapes, centers = called[0]
+    points, weights = attention.sampling_points(query, shapes, centers)
+    torch.testing.assert_close(explanation.looks[1].points, points[0].detach())
+    torch.testing.assert_close(explanation.looks[1].weights, weights[0].detach())
     assert explanation.looks[0].points.shape == (4 * 6, 2, 3, 4, 2) and explanation.looks[0].change > 0
     lgm = find_parts(model).lgm
     scale, shift = lgm.modulation.parameters_of(packed['inputs']['text'][None])

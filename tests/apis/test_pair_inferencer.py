@@ -136,3 +136,22 @@ def test_captions_are_given_stored_written_or_neutral(made, pairs):
     with pytest.raises(InputError, match='captions want a text encoder'):
         build().embed(CAPTION)
     assert build(encoder='hashed').embed(CAPTION).shape == (4, store.width)
+
+
+def test_an_infrared_image_of_another_size_is_scaled_where_its_aspect_is_the_same(made, tmp_path):
+    build, _, paths = made
+    inferencer = build()
+    visible, infrared = cv2.imread(paths[0][0]), cv2.imread(paths[0][1], cv2.IMREAD_UNCHANGED)
+    half = cv2.resize(infrared, (48, 32))
+    packed = inferencer.pack(Pair(visible, half))
+    assert packed['data_samples'].ir_shape == (32, 48)
+    back = packed['inputs']['img'][3].numpy().astype(int)
+    assert back.shape == (64, 96) and abs(back - infrared).mean() < 20
+    assert 'ir_shape' not in inferencer.pack(Pair(*paths[0]))['data_samples']
+    cv2.imwrite(str(tmp_path / 'half.png'), half)
+    page = inferencer.draw(
+        Pair(paths[0][0], tmp_path / 'half.png'), inferencer.predict([Pair(visible, half)])[0]
+    )
+    assert page.shape[1] > 3 * 96
+    with pytest.raises(InputError, match='register and resize the pair to one size'):
+        inferencer.pack(Pair(visible, infrared[:, :60]))

@@ -17,6 +17,7 @@ META_KEYS = (
     'crop',
     'ori_shape',
     'img_shape',
+    'ir_shape',
     'scale_factor',
     'flip',
     'flip_direction',

@@ -8,7 +8,7 @@ from mmcv.transforms import BaseTransform
 
 from mmslg.errors import InputError
 from mmslg.registry import TRANSFORMS
-from mmslg.utils.image_io import check_window, read_infrared, read_visible, to_8bit
+from mmslg.utils.image_io import check_window, read_infrared, read_visible, resize_to, same_aspect, to_8bit
 
 
 @TRANSFORMS.register_module()
@@ -56,16 +56,19 @@ class LoadInfrared(BaseTransform):
     Args:
         window: For 16-bit images, the raw counts that become 0 and 255; None takes the 0.1 and 99.9
             percentiles of each image.
+        resize: Scale an infrared image of another size to the visible one's, where the aspect is the same;
+            its own size is added as ``ir_shape``, (H, W). Training wants pairs of one size.
 
     Raises:
         InputError: The file is missing, truncated or no image, its size differs from the visible one's, or
             the window is none.
     """
 
-    def __init__(self, window: tuple[float, float] | None = None) -> None:
+    def __init__(self, window: tuple[float, float] | None = None, resize: bool = False) -> None:
         if window is not None:
             check_window(window)
         self.window = window
+        self.resize = resize
 
     def transform(self, results: dict) -> dict:
         """Load and stack the image."""
@@ -73,6 +76,9 @@ class LoadInfrared(BaseTransform):
         img = results['img']
         if img.dtype != np.uint8:
             img = np.clip(np.rint(img), 0, 255).astype(np.uint8)
+        if self.resize and img.shape[:2] != ir.shape and same_aspect(img.shape, ir.shape):
+            results['ir_shape'] = ir.shape
+            ir = resize_to(ir, img.shape)
         if img.shape[:2] != ir.shape:
             raise InputError(
                 f'{_name(results["ir_path"])}the infrared image is {ir.shape[1]}x{ir.shape[0]} pixels, the '

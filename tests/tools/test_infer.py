@@ -1,0 +1,179 @@
+"""Detection in files and folders by the tool, as a user would."""
+
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from helpers import TINY, make_pairs
+from mmengine.fileio import load
+from mmengine.registry import DefaultScope
+
+from mmslg.apis.launch import parse_options, read_config
+from mmslg.apis.pair_inferencer import PairInferencer
+from mmslg.apis.profiling import build_detector
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """A folder of pairs with leaf.py and the weights of a detector, weights.pth, for it."""
+    folder = make_pairs(tmp_path_factory.mktemp('infer') / 'pairs')
+    cfg = read_config(str(folder / 'leaf.py'), parse_options(TINY))
+    meta = dict(dataset_meta=dict(classes=('person', 'car', 'bicycle')))
+    torch.save({'state_dict': build_detector(cfg, seed=1).state_dict(), 'meta': meta}, folder / 'weights.pth')
+    DefaultScope._instance_dict.clear()
+    return folder
+
+
+@pytest.fixture
+def infer(trained, run_quickly):
+    def run(*args, options=TINY):
+        words = (trained / 'leaf.py', trained / 'weights.pth', *args, '--cfg-options', *options)
+        return run_quickly('tools/infer.py', *words)
+
+    return run
+
+
+def write_folder(folder, num):
+    """Pairs in colour and gray."""
+    rng = np.random.default_rng(0)
+    for name in ('visible', 'infrared'):
+        (folder / name).mkdir(parents=True)
+    for i in range(num):
+        for name, shape in (('visible', (64, 96, 3)), ('infrared', (64, 96))):
+            cv2.imwrite(str(folder / name / f'{i:03d}.jpg'), rng.integers(0, 255, shape, dtype=np.uint8))
+    return folder
+
+
+def test_it_finds_what_the_test_finds(trained, infer, run_quickly, tmp_path):
+    out, keys = tmp_path / 'predictions.pkl', ('bboxes', 'scores', 'labels')
+    config, weights = trained / 'leaf.py', trained / 'weights.pth'
+    words = ('--out', out, '--work-dir', tmp_path / 'work', '--cfg-options', *TINY)
+    tested = run_quickly('tools/test.py', config, weights, *words)
+    assert tested.returncode == 0, tested.stderr[-2000:]
+    wanted = {sample['img_path']: sample['pred_instances'] for sample in load(out)}
+    cfg = read_config(str(config), parse_options(TINY))
+    inferencer = PairInferencer(cfg, weights, caption_store=trained / 'captions.safetensors')
+    sides = [sorted((trained / side).glob('test_*')) for side in ('visible', 'infrared')]
+    assert len(wanted) == len(sides[0]) == 3
+    found = inferencer(zip(*sides), pred_score_thr=0.0)['predictions']
+    for sample in found:
+        for key in keys:
+            difference = sample.pred_instances[key] - wanted[sample.img_path][key]
+            assert difference.abs().max() < 2e-5, (key, difference.abs().max())  # rounding, between processes
+    DefaultScope._instance_dict.clear()
+    arguments = ('--captions', trained / 'captions.safetensors', '--score-thr', 0, '--no-pictures')
+    assert infer('--rgb', trained, '--out', tmp_path / 'a', *arguments).returncode == 0
+    data = json.loads((tmp_path / 'a/detections.json').read_text())
+    for image in data['images']:
+        rows = [row for row in data['annotations'] if row['image_id'] == image['id']]
+        expected = wanted.get(str(trained / 'visible' / image['file_name']))
+        if expected is not None:
+            scores = [row['score'] for row in rows]
+            assert scores == pytest.approx(expected['scores'].tolist(), abs=1e-6)
+            assert [row['category_id'] - 1 for row in rows] == expected['labels'].tolist()
+            corners = torch.tensor([row['bbox'] for row in rows], dtype=torch.float64)
+            corners[:, 2:] += corners[:, :2]
+            assert torch.allclose(corners.float(), expected['bboxes'], atol=1e-4)
+
+
+def test_a_folder_with_faults(infer, tmp_path):
+    folder = write_folder(tmp_path / 'pairs', 12)
+    (folder / 'infrared/001.jpg').unlink()
+    truncated = folder / 'visible/003.jpg'
+    truncated.write_bytes(truncated.read_bytes()[:-200])
+    cv2.imwrite(str(folder / 'infrared/005.jpg'), np.zeros((64, 64), np.uint8))
+    first, second = folder / 'visible/007.jpg', folder / 'infrared/007.jpg'
+    first.rename(tmp_path / 'kept.jpg')
+    second.rename(first)
+    (tmp_path / 'kept.jpg').rename(second)
+    (folder / 'infrared/009.jpg').write_text('a list of things to buy\n')
+    cv2.imwrite(str(folder / 'infrared/011.jpg'), np.zeros((32, 48), np.uint8))
+    result = infer('--rgb', folder, '--out', tmp_path / 'out', '--batch-size', 4, '--score-thr', 0)
+    assert result.returncode == 1 and 'Traceback' not in result.stderr
+    data = json.loads((tmp_path / 'out/detections.json').read_text())
+    good = [f'{i:03d}' for i in (0, 2, 4, 6, 8, 10, 11)]
+    assert [image['file_name'] for image in data['images']] == [f'{name}.jpg' for name in good]
+    assert sorted(p.stem for p in (tmp_path / 'out/pictures').iterdir()) == good
+    reasons = {problem['name'].rpartition('/')[2]: problem['reason'] for problem in data['problems']}
+    wanted = {
+        '001.jpg': 'there is no infrared image of this name',
+        '003.jpg': 'truncated',
+        '005.jpg': 'register and resize the pair',
+        '007.jpg': 'look swapped',
+        '009.jpg': 'cannot be decoded',
+    }
+    assert set(reasons) == set(wanted)
+    for name, words in wanted.items():
+        assert words in reasons[name]
+        assert any(name in line and words in line for line in result.stderr.splitlines()), name
+    assert '5 problems' in result.stderr and '11 pairs, 1 images without a partner' in result.stdout
+    assert '1 infrared images scaled to the visible size, the first: 011.jpg 48x32 to 96x64' in result.stdout
+    assert 'neutral (zeros)' in result.stdout
+    assert not list((tmp_path / 'out').glob('*.partial'))
+
+
+def test_it_goes_on(trained, infer, tmp_path, monkeypatch):
+    from mmslg.apis import many_pairs
+
+    folder, out = write_folder(tmp_path / 'pairs', 5), tmp_path / 'out'
+    whole = infer('--rgb', folder, '--out', tmp_path / 'whole', '--score-thr', 0, '--no-pictures')
+    assert whole.returncode == 0
+    original, seen = many_pairs.looks_swapped, []
+
+    def killed(*images):
+        seen.append(images)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return original(*images)
+
+    arguments = ('--rgb', folder, '--out', out, '--score-thr', 0, '--no-pictures')
+    with monkeypatch.context() as patch:
+        patch.setattr(many_pairs, 'looks_swapped', killed)
+        assert infer(*arguments).returncode == 130
+    journal = out / 'detections.json.partial'
+    assert not (out / 'detections.json').exists() and len(journal.read_text().splitlines()) == 3
+    with journal.open('a') as file:
+        file.write('{"name": "half a li')
+    other = infer('--rgb', folder, '--out', out, '--score-thr', 0.02, '--no-pictures', '--resume')
+    assert other.returncode == 1 and 'of another run (other score_thr)' in other.stderr
+    result = infer(*arguments, '--resume')
+    assert result.returncode == 0 and '2 pairs are done already' in result.stdout
+    found = (out / 'detections.json').read_text()
+    assert json.loads(found) == json.loads((tmp_path / 'whole/detections.json').read_text())
+    again = infer(*arguments, '--resume')
+    assert again.returncode == 0 and '5 pairs are done already' in again.stdout
+
+
+def test_two_files_captions_and_dota(trained, infer, tmp_path):
+    files = (trained / 'visible/test_001.png', trained / 'infrared/test_001.png')
+    arguments = ('--rgb', files[0], '--ir', files[1], '--score-thr', 0)
+    result = infer(
+        *arguments, '--out', tmp_path / 'one', '--captioner', 'photometric', '--dota', tmp_path / 'd'
+    )
+    assert result.returncode == 0, result.stderr
+    assert '1 from the captioner' in result.stdout
+    assert (tmp_path / 'one/pictures/test_001.jpg').is_file()
+    names = sorted(path.name for path in (tmp_path / 'd').iterdir())
+    assert names == ['Task1_bicycle.txt', 'Task1_car.txt', 'Task1_person.txt']
+    lines = [line.split() for name in names for line in (tmp_path / 'd' / name).read_text().splitlines()]
+    data = json.loads((tmp_path / 'one/detections.json').read_text())
+    assert len(lines) == len(data['annotations']) > 0 and {len(line) for line in lines} == {10}
+    assert {line[0] for line in lines} == {'test_001'}
+
+
+def test_what_it_refuses(trained, infer, tmp_path):
+    visible = trained / 'visible/test_001.png'
+    for args, message in (
+        (('--rgb', tmp_path / 'nowhere'), '--rgb .*nowhere: no such file or folder'),
+        (('--rgb', visible), 'wanted two images, two folders'),
+        (('--rgb', trained, '--batch-size', 0), '--batch-size 0: wanted at least 1'),
+        (('--rgb', trained, '--captions', 'x', '--captioner', 'photometric'), 'leave out the other'),
+        (('--rgb', trained, '--json', trained / 'weights.pth'), 'the output is the input'),
+    ):
+        result = infer(*args, '--out', tmp_path / 'out')
+        assert result.returncode == 1
+        assert re.search(message, result.stderr), result.stderr
+    assert not (tmp_path / 'out').exists()
