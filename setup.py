@@ -58,6 +58,7 @@ EXTRAS = {
     'lora': read_requirements('lora'),
     'inference': read_requirements('inference'),
     'demo': read_requirements('demo'),
+    'ray': read_requirements('ray'),
     'tests': read_requirements('tests'),
     'docs': read_requirements('docs'),
 }

@@ -90,6 +90,7 @@ def test_wheel_requires_what_the_requirement_files_say(wheel):
         ('captions', 'captions'),
         ('lora', 'lora'),
         ('inference', 'inference'),
+        ('ray', 'ray'),
         ('demo', 'demo'),
         ('tests', 'tests'),
     ):

@@ -52,13 +52,13 @@ class DemoPage:
         self.takes_text = inferencer.embed(None) is not None
 
     def take(self, sent: Any, modality: str) -> tuple:
-        """Take an upload, ``{'path': ...}``; returns the emptied field, the image, its preview, a message."""
+        """Take an upload, ``{'path': ...}``; returns two empty fields, image, preview, message."""
         path = sent.get('path') if isinstance(sent, dict) else None
         try:
             upload = take_upload(path if isinstance(path, str) else '', self.folder, modality)
         except InputError as error:
-            return None, None, '', message(str(error), fault=True)
-        return None, upload, preview(upload), ''
+            return None, None, None, '', message(str(error), fault=True)
+        return None, None, upload, preview(upload), ''
 
     def take_example(self, name: str | None) -> tuple:
         """Read an example; returns both images, both previews and a message."""
@@ -73,14 +73,15 @@ class DemoPage:
             return None, None, '', '', message(f'The example {name} cannot be read.', fault=True)
         return visible, infrared, preview(visible), preview(infrared), ''
 
-    def write_captions(self, visible: Upload | None, infrared: Upload | None) -> list[str]:
-        """Write the four captions of a pair, empty ones until it is complete."""
+    def write_captions(self, visible: Upload | None, infrared: Upload | None) -> list:
+        """Write the four captions of a pair, empty ones until it is complete; and what failed."""
+        empty = [''] * len(COMPONENTS)
         if not (visible and infrared and self.captioner and self.takes_text):
-            return [''] * len(COMPONENTS)
+            return [*empty, gr.skip()]
         try:
-            return list(self.captioner.caption(visible.image, infrared.image).components())
-        except (InputError, CaptionFailure):
-            return [''] * len(COMPONENTS)
+            return [*self.captioner.caption(visible.image, infrared.image).components(), gr.skip()]
+        except (InputError, CaptionFailure) as error:
+            return [*empty, message(f'No caption could be written: {error}', fault=True)]
 
     def detect(self, visible: Upload | None, infrared: Upload | None, score_thr: float, *texts: str) -> tuple:
         """Detect; returns what :meth:`draw` needs, both tabs and a message."""
@@ -139,14 +140,14 @@ class DemoPage:
                 structure = gr.HTML(elem_id='structure')
             found = gr.State(None)
             for i, modality in enumerate(('visible', 'infrared')):
-                outputs = [files[i], states[i], previews[i], note]
+                outputs = [files[i], example, states[i], previews[i], note]
                 # Not preprocessed: Gradio would leave an empty file in its folder for each upload.
                 taken = files[i].upload(
                     _bound(self.take, modality), files[i], outputs, preprocess=False, **_QUICK
                 )
-                taken.then(self.write_captions, states, texts, **_QUICK)
+                taken.then(self.write_captions, states, [*texts, note], **_QUICK)
             chosen = example.input(self.take_example, example, [*states, *previews, note], **_QUICK)
-            chosen.then(self.write_captions, states, texts, **_QUICK)
+            chosen.then(self.write_captions, states, [*texts, note], **_QUICK)
             button.click(
                 self.detect,
                 [*states, score_thr, *texts],

@@ -27,7 +27,10 @@ def load_runner(path: Path, device: str = 'cpu') -> Run:
 
         wanted = ['CUDAExecutionProvider'] if device == 'cuda' else []
         present = [name for name in wanted if name in onnxruntime.get_available_providers()]
-        session = onnxruntime.InferenceSession(str(path), providers=[*present, 'CPUExecutionProvider'])
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry('session.intra_op.allow_spinning', '0')  # as OMP_WAIT_POLICY=PASSIVE
+        providers = [*present, 'CPUExecutionProvider']
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         names = [entry.name for entry in session.get_inputs()]
         return lambda *arrays: session.run(None, dict(zip(names, arrays)))
     if path.suffix == '.xml':

@@ -31,8 +31,13 @@ def flat_settings(cfg: Config) -> dict[str, str]:
     return dict(_flat(cfg.to_dict()))
 
 
-def claim(folder: str | os.PathLike, identity: dict[str, Any]) -> None:
+def claim(folder: str | os.PathLike, identity: dict[str, Any], option: str = '--work-dir') -> None:
     """Write down whose folder this is before a run starts in it, as ``identity.json``.
+
+    Args:
+        folder: The folder.
+        identity: What :func:`run_identity` returned, or the like.
+        option: What gave the folder, for the message.
 
     Raises:
         InputError: It is the folder of another run; the line names what differs.
@@ -41,9 +46,9 @@ def claim(folder: str | os.PathLike, identity: dict[str, Any]) -> None:
     if file.is_file():
         found = difference(read_json(file), identity)
         if found:
-            raise InputError(f'{folder}: holds another run ({found}); choose another --work-dir')
+            raise InputError(f'{folder}: holds another run ({found}); choose another {option}')
     elif Path(folder).is_dir() and any(Path(folder).iterdir()):
-        raise InputError(f'{folder}: holds a run that has not said which; choose another --work-dir')
+        raise InputError(f'{folder}: holds a run that has not said which; choose another {option}')
     else:
         write_json(file, identity, indent=1)
 

@@ -3,8 +3,10 @@
 import json
 import shutil
 import struct
+import sys
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.request
 import zlib
@@ -21,11 +23,12 @@ pytest.importorskip('gradio', reason='the page wants requirements/demo.txt')
 
 from mmslg.apis.demo_page import CSS, DemoPage
 from mmslg.apis.demo_server import Wall, is_needed, listen, page_server, upload_folder
-from mmslg.apis.demo_uploads import take_upload
+from mmslg.apis.demo_uploads import Upload, read_image, take_upload
 from mmslg.apis.launch import parse_options, read_config
 from mmslg.apis.pair_inferencer import PairInferencer
 from mmslg.apis.profiling import build_detector
 from mmslg.captions.building import build_captioner
+from mmslg.captions.captioners.base import Captioner, CaptionFailure
 from mmslg.errors import InputError
 
 SCRIPT = '<script>document.title = "hacked"</script><img src=x onerror="document.title = \'hacked\'">'
@@ -187,7 +190,7 @@ def test_two_uploads_and_an_edited_caption_give_boxes_on_both(page, pairs, serve
     page.until(lambda: page.find('#result td') and 'from a score of 0.' in page.text('#result'))
     browser.find_element('xpath', '//button[@role="tab"][contains(., "Structure")]').click()
     assert page.until(lambda: page.find('#structure img').is_displayed())
-    assert not [p for p in served[1].rglob('*') if p.is_file()]
+    assert is_emptied(served[1])
     asked = [
         json.loads(entry['message'])['message']['params']['request']['url']
         for entry in browser.get_log('performance')
@@ -217,7 +220,7 @@ def test_what_is_no_pair_gets_one_friendly_message(page, served, tmp_path):
     page.send('visible', bomb(tmp_path / 'large.png'))
     page.until(lambda: '10000x10000 are 100 megapixels' in page.text('#note'))
     assert len(page.browser.find_elements('css selector', '#note p')) == 1
-    assert not [p for p in served[1].rglob('*') if p.is_file()]
+    assert is_emptied(served[1])
 
 
 def test_the_header_alone_refuses_a_large_image(tmp_path, monkeypatch):
@@ -254,6 +257,15 @@ def ask(url, data=None, headers=None):
         return error.code, error.read().decode()
 
 
+def is_emptied(folder):
+    """Whether no file is left; the server tidies up just after it has answered."""
+    for _ in range(100):
+        if not [path for path in folder.rglob('*') if path.is_file()]:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def form(name, data):
     """Return a multipart form with one file, and its headers."""
     head = f'--x\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
@@ -268,7 +280,7 @@ def test_a_path_as_file_name_stays_in_the_folder(served, scratch, name):
     for path in json.loads(text) if status == 200 else ():
         assert folder.resolve() in Path(path).resolve().parents
         Path(path).unlink()
-    assert not [p for p in scratch.rglob('*') if p.is_file()]
+    assert is_emptied(scratch)
     assert not Path('/etc/cron.d/evil').exists() and not Path('/tmp/evil.png').exists()
 
 
@@ -294,7 +306,7 @@ def test_a_path_of_the_users_choice_is_not_read(served, tmp_path):
             body = json.dumps(dict(data=data, fn_index=function, session_hash='s')).encode()
             status, text = ask(f'{address}/gradio_api/queue/join', body, {'Content-Type': 'application/json'})
             assert status == 403 and 'not uploaded' in text
-    assert secret.exists() and not [p for p in folder.rglob('*') if p.is_file()]
+    assert secret.exists() and is_emptied(folder)
 
 
 def test_without_the_wall_gradio_refuses_a_path_too(served, tmp_path, monkeypatch):
@@ -309,7 +321,7 @@ def test_without_the_wall_gradio_refuses_a_path_too(served, tmp_path, monkeypatc
     assert ask(f'{address}/gradio_api/queue/join', body, {'Content-Type': 'application/json'})[0] == 200
     stream = ask(f'{address}/gradio_api/queue/data?session_hash=s')[1]
     assert '"success":false' in stream and str(secret) not in stream
-    assert secret.exists() and not [p for p in folder.rglob('*') if p.is_file()]
+    assert secret.exists() and is_emptied(folder)
 
 
 def test_the_wall_refuses_what_is_too_large_or_comes_from_elsewhere(served):
@@ -319,7 +331,47 @@ def test_the_wall_refuses_what_is_too_large_or_comes_from_elsewhere(served):
     body, headers = form('a.png', b'data')
     assert ask(f'{address}/gradio_api/upload', body, {**headers, 'Origin': 'http://evil.example'})[0] == 403
     assert ask(f'{address}/gradio_api/queue/join', b' ' * 200_000)[0] == 413
-    assert not [p for p in folder.rglob('*') if p.is_file()]
+    assert is_emptied(folder)
+
+
+def test_a_captioner_that_fails_is_said(inferencer, tmp_path):
+    class Failing(Captioner):
+        def caption(self, visible, infrared):
+            raise CaptionFailure('<b>too dark')
+
+    upload = Upload('a.png', np.zeros((8, 8, 3), np.uint8))
+    *texts, note = DemoPage(inferencer, tmp_path, Failing()).write_captions(upload, upload)
+    assert texts == [''] * 4 and 'No caption could be written: &lt;b&gt;too dark' in note
+
+
+def test_some_captions_are_not_enough_and_none_is_neutral(inferencer, tmp_path, pairs):
+    page = DemoPage(inferencer, tmp_path)
+    visible, infrared = (
+        Upload('a.png', read_image(pairs / what / 'train_001.png', what)) for what in ('visible', 'infrared')
+    )
+    assert page.write_captions(visible, infrared)[:4] == [''] * 4
+    found, *_, note = page.detect(visible, infrared, 0.0, 'night', '', ' ', 'hot')
+    assert found is None and 'Fill in scene, objects too' in note
+    found, result, structure, note = page.detect(visible, infrared, 0.0, '', '', '', '')
+    assert 'Caption: neutral' in result and 'edges' in structure.lower() and not note
+
+
+def test_the_tool_says_what_it_cannot_use(run_quickly, pairs, tmp_path, monkeypatch):
+    (tmp_path / 'empty').mkdir()
+    with listen('127.0.0.1', 0) as taken:
+        port = str(taken.getsockname()[1])
+        for args, text in (
+            (('--port', port), f'127.0.0.1, port {port}: cannot listen there'),
+            (('--port', '70000'), '--port 70000: wanted 0 to 65535'),
+            (('--examples', tmp_path / 'empty'), 'empty'),
+            (('--captioner', 'nobody'), "no captioner is called 'nobody'"),
+        ):
+            done = run_quickly('tools/demo_page.py', pairs / 'leaf.py', 'none.pth', *args)
+            assert done.returncode == 1 and text in done.stderr.splitlines()[-1]
+    monkeypatch.setitem(sys.modules, 'gradio', None)
+    monkeypatch.delitem(sys.modules, 'mmslg.apis.demo_page')
+    done = run_quickly('tools/demo_page.py', pairs / 'leaf.py', 'none.pth', '--port', '0')
+    assert done.returncode == 1 and 'pip install -r requirements/demo.txt' in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,10 @@ class Model:
     """
 
     def __init__(self, path, providers=None):
-        self.session = onnxruntime.InferenceSession(
-            str(path), providers=providers or onnxruntime.get_available_providers()
-        )
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry('session.intra_op.allow_spinning', '0')  # idle threads sleep
+        providers = providers or onnxruntime.get_available_providers()
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         facts = self.session.get_modelmeta().custom_metadata_map
         if 'input_size' not in facts:
             raise ValueError(f'{path}: not written by tools/deploy/export.py, its metadata has no input_size')

@@ -1,0 +1,1 @@
+"""Detection in large collections of pairs, by Ray."""
