@@ -76,7 +76,8 @@ def export_checkpoint(
         if out.endswith('.pth'):
             torch.save({'meta': facts, 'state_dict': state}, file)
         else:
-            save_file(state, file, {METADATA: json.dumps(facts)})
+            rows = {name: value.contiguous() for name, value in state.items()}  # channels last is not known
+            save_file(rows, file, {METADATA: json.dumps(facts)})
         text.write_text(_card(Path(out).name, file, state, facts, _run(checkpoint, facts)), encoding='utf-8')
     size = Path(out).stat().st_size
     return f'{out}: {len(state)} tensors, {_millions(state)} M values, {size / 1e6:.1f} MB; {card}'

@@ -111,11 +111,13 @@ def test_an_interrupt_leaves_outputs_of_whole_pairs(tmp_path, number, monkeypatc
 
     def run_it(run):
         former = signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(SystemExit(143)))
+        ignored = signal.signal(signal.SIGINT, signal.default_int_handler)  # as of a job in the background
         try:
             with pytest.raises((KeyboardInterrupt, SystemExit)):
                 run.run()
         finally:
             signal.signal(signal.SIGTERM, former)
+            signal.signal(signal.SIGINT, ignored)
 
     video, lines, rows = write_all(tmp_path, run_it)
     counts = [
