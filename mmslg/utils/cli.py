@@ -132,6 +132,17 @@ def _on_sigterm(handler: object) -> object:
     return signal.signal(signal.SIGTERM, handler)
 
 
+def parse_positive(text: str) -> int:
+    """Read a whole number of at least 1.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f'wanted a number of at least 1, got {text!r}')
+    return int(text)
+
+
 def parse_size(text: str) -> tuple[int, int]:
     """Read ``WIDTHxHEIGHT`` in pixels, two whole numbers from 1 to 99999.
 

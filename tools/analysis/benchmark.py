@@ -34,16 +34,9 @@ from mmslg.apis.timing import (
 )
 from mmslg.errors import InputError
 from mmslg.models.compilation import compile_features
-from mmslg.utils.cli import parse_size, run
+from mmslg.utils.cli import parse_positive, parse_size, run
 from mmslg.utils.io import refuse_overwriting, write_json
 from mmslg.utils.progress import progress_bar
-
-
-def positive(text: str) -> int:
-    """Read a number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'wanted a number of at least 1, got {text!r}')
-    return int(text)
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,8 +46,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--size', type=parse_size, nargs='+', default=[(640, 512)], metavar='WxH', help='pixels [640x512]'
     )
-    parser.add_argument('--batch', type=positive, nargs='+', default=[1], help='pairs in a batch [1]')
-    parser.add_argument('--repeats', type=positive, default=5, help='counted rounds [5]')
+    parser.add_argument('--batch', type=parse_positive, nargs='+', default=[1], help='pairs in a batch [1]')
+    parser.add_argument('--repeats', type=parse_positive, default=5, help='counted rounds [5]')
     parser.add_argument(
         '--variants',
         nargs='+',

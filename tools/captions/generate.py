@@ -52,7 +52,7 @@ def parse_args() -> argparse.Namespace:
         '--workers',
         '--concurrency',
         dest='workers',
-        type=_positive,
+        type=cli.parse_positive,
         help='threads; for openai the requests at once [openai: 8, others: one per core, at most 4]',
     )
     parser.add_argument(
@@ -70,7 +70,9 @@ def parse_args() -> argparse.Namespace:
 def _add_captioner_options(group: Any) -> None:
     options = [
         group.add_argument('--model', help='qwen: folder or hub name; openai: name at the server'),
-        group.add_argument('--batch-size', type=_positive, help='qwen: pairs generated together [4]'),
+        group.add_argument(
+            '--batch-size', type=cli.parse_positive, help='qwen: pairs generated together [4]'
+        ),
         group.add_argument('--dtype', choices=DTYPES, help='qwen: precision of the weights [auto]'),
         group.add_argument('--device', help='qwen: auto, cpu, cuda, cuda:1 ... [auto]'),
         group.add_argument('--base-url', metavar='URL', help='openai: [http://localhost:8000/v1]'),
@@ -79,9 +81,11 @@ def _add_captioner_options(group: Any) -> None:
         ),
         group.add_argument('--timeout', type=float, help='openai: seconds a server may be silent [120]'),
         group.add_argument('--retries', type=int, help='openai: further tries of a failed request [5]'),
-        group.add_argument('--max-pixels', type=_positive, help='bound of each image [802816]'),
-        group.add_argument('--max-tokens', type=_positive, help='bound of an answer [256]'),
-        group.add_argument('--attempts', type=_positive, help='questions for each pair, at most [3]'),
+        group.add_argument('--max-pixels', type=cli.parse_positive, help='bound of each image [802816]'),
+        group.add_argument('--max-tokens', type=cli.parse_positive, help='bound of an answer [256]'),
+        group.add_argument(
+            '--attempts', type=cli.parse_positive, help='questions for each pair, at most [3]'
+        ),
     ]
     group.add_argument(
         '--captioner-options',
@@ -135,13 +139,6 @@ def main() -> int:
             file=sys.stderr,
         )
     return 1 if result.failures else 0
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f'wanted at least 1, got {value}')
-    return value
 
 
 if __name__ == '__main__':

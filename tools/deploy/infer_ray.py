@@ -33,11 +33,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--pairs', required=True, metavar='FILE', help='list of pairs, .jsonl or .parquet')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder of the Parquet files')
     parser.add_argument('--address', help='address of a Ray cluster, or auto [Ray is started here]')
-    parser.add_argument('--workers', type=_positive, help='workers [one for each GPU, without GPUs one]')
+    parser.add_argument(
+        '--workers', type=cli.parse_positive, help='workers [one for each GPU, without GPUs one]'
+    )
     parser.add_argument('--gpus-per-worker', type=_share, metavar='G', help='such as 1, 0.5 or 0')
-    parser.add_argument('--batch-size', type=_positive, default=8, help='pairs in one batch [8]')
+    parser.add_argument('--batch-size', type=cli.parse_positive, default=8, help='pairs in one batch [8]')
     parser.add_argument('--score-thr', type=float, default=0.05, help='lowest score that is kept [0.05]')
-    parser.add_argument('--rows-per-shard', type=_positive, default=1000, help='rows of a file [1000]')
+    parser.add_argument(
+        '--rows-per-shard', type=cli.parse_positive, default=1000, help='rows of a file [1000]'
+    )
     parser.add_argument('--captions', metavar='STORE', help='captions by the ids of the pairs')
     parser.add_argument('--captioner', help='writes the captions of pairs that have none')
     parser.add_argument('--encoder', help='text encoder of captions [that of the store]')
@@ -58,13 +62,6 @@ def main() -> int:
     if failed:
         print(f'error: pairs that failed: {failed}; their rows in {args.out} say why', file=sys.stderr)
     return 1 if failed else 0
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f'wanted at least 1, got {value}')
-    return value
 
 
 def _share(text: str) -> float:
