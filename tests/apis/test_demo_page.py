@@ -15,8 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
-from helpers import TINY, write_leaf, write_pairs
+from helpers import TINY, write_leaf, write_pairs, write_weights
 from mmengine.registry import DefaultScope
 
 pytest.importorskip('gradio', reason='the page wants requirements/demo.txt')
@@ -67,8 +66,7 @@ def pairs(tmp_path_factory):
 def inferencer(pairs, tmp_path_factory):
     cfg = read_config(str(write_leaf(pairs)), parse_options(TINY))
     path = tmp_path_factory.mktemp('weights') / 'tiny.pth'
-    meta = dict(dataset_meta=dict(classes=('person', 'car', 'bicycle')))
-    torch.save(dict(state_dict=build_detector(cfg, seed=1).state_dict(), meta=meta), path)
+    write_weights(path, build_detector(cfg, seed=1))
     yield PairInferencer(cfg, path, 'cpu', encoder='hashed')
     DefaultScope._instance_dict.clear()
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers import TINY
+from helpers import TINY, write_weights
 from mmengine.registry import DefaultScope
 
 from mmslg.apis.inference import load_detector
@@ -25,11 +25,8 @@ def config(pairs, *options):
 @pytest.fixture
 def saved(pairs):
     """Weights of another seed, and the file that holds them."""
-    weights = build_detector(config(pairs), seed=1).state_dict()
-    path = pairs / 'weights.pth'
-    meta = dict(dataset_meta=dict(classes=('person', 'car', 'bicycle')))
-    torch.save({'state_dict': weights, 'meta': meta}, path)
-    return weights, path
+    model = build_detector(config(pairs), seed=1)
+    return model.state_dict(), write_weights(pairs / 'weights.pth', model)
 
 
 def resave(path, change):

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import TINY
+from helpers import TINY, told, write_weights
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DefaultScope
 
@@ -24,11 +24,7 @@ CAPTION = dict(
 def made(pairs):
     """An inferencer with random weights, its config and the test pairs, (visible, infrared)."""
     cfg = read_config(str(pairs / 'leaf.py'), parse_options(TINY))
-    model = build_detector(cfg, seed=1)
-    for parameter in model.neck[0].parameters():  # zeros: captions would say nothing
-        torch.nn.init.normal_(parameter, std=0.2)
-    meta = dict(dataset_meta=dict(classes=('person', 'car', 'bicycle')))
-    torch.save({'state_dict': model.state_dict(), 'meta': meta}, pairs / 'weights.pth')
+    write_weights(pairs / 'weights.pth', told(build_detector(cfg, seed=1)))
     data = build_split(cfg, 'test', as_test=True)
     paths = [(info['img_path'], info['ir_path']) for info in map(data.get_data_info, range(len(data)))]
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, TINY, make_pairs, run_here
+from helpers import ROOT, TINY, make_pairs, run_here, write_weights
 from mmengine.registry import DefaultScope
 
 from mmslg.apis.launch import parse_options, read_config
@@ -59,10 +59,7 @@ def exported(tmp_path_factory):
     """Pairs, a checkpoint, an inferencer, and the ONNX file; 96x64 pixels become 80x53."""
     folder = make_pairs(tmp_path_factory.mktemp('deploy') / 'pairs')
     config = read_config(str(folder / 'leaf.py'), parse_options(OPTIONS))
-    weights = shake(build_detector(config)).state_dict()
-    checkpoint = folder / 'weights.pth'
-    meta = dict(dataset_meta=dict(classes=('person', 'car', 'bicycle')))
-    torch.save({'state_dict': weights, 'meta': meta}, checkpoint)
+    checkpoint = write_weights(folder / 'weights.pth', shake(build_detector(config)))
     inferencer = PairInferencer(
         read_config(str(folder / 'leaf.py'), parse_options(OPTIONS)), checkpoint, device='cpu'
     )

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from helpers import TINY
+from helpers import TINY, told, write_weights
 from mmengine.registry import DefaultScope
 
 from mmslg.apis.launch import parse_options, read_config
@@ -29,11 +29,7 @@ def _scope():
 def made(pairs):
     """A config, weights and two folders of three frames."""
     cfg = read_config(str(pairs / 'leaf.py'), parse_options(TINY))
-    model = build_detector(cfg, seed=1)
-    for parameter in model.neck[0].parameters():  # zeros: captions would say nothing
-        torch.nn.init.normal_(parameter, std=0.2)
-    meta = dict(dataset_meta=dict(classes=('person', 'car', 'bicycle')))
-    torch.save({'state_dict': model.state_dict(), 'meta': meta}, pairs / 'weights.pth')
+    write_weights(pairs / 'weights.pth', told(build_detector(cfg, seed=1)))
     for modality in ('visible', 'infrared'):
         (pairs / 'clip' / modality).mkdir(parents=True)
         for path in (pairs / modality).glob('test_*.png'):

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import TINY, make_pairs
+from helpers import TINY, make_pairs, write_weights
 from mmengine.fileio import load
 from mmengine.registry import DefaultScope
 
@@ -23,8 +23,7 @@ def trained(tmp_path_factory):
     """A folder of pairs with leaf.py and the weights of a detector, weights.pth, for it."""
     folder = make_pairs(tmp_path_factory.mktemp('infer') / 'pairs')
     cfg = read_config(str(folder / 'leaf.py'), parse_options(TINY))
-    meta = dict(dataset_meta=dict(classes=('person', 'car', 'bicycle')))
-    torch.save({'state_dict': build_detector(cfg, seed=1).state_dict(), 'meta': meta}, folder / 'weights.pth')
+    write_weights(folder / 'weights.pth', build_detector(cfg, seed=1))
     DefaultScope._instance_dict.clear()
     return folder
 
