@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -20,22 +19,20 @@ from mmslg.utils.image_io import to_8bit
 from mmslg.visualization.boxes import INK, WHITE, write_text
 from mmslg.visualization.pair_visualizer import to_boxes
 from mmslg.visualization.pairs import draw_pair_boxes
+from mmslg.visualization.report_page import data_uri
+from mmslg.visualization.structure import WEIGHT_RANGE, draw_heat
 
 SIDE = 960
 """Longest side of a shown picture of one modality, pixels."""
 ROWS = 50
 """Detections that the table lists."""
-WEIGHT_RANGE = 0.25, 0.75
-"""Colours of the weights of HSA: sigmoids of a similarity lie in [0.27, 0.73]."""
 
 _CELL = 260
 
 
 def image_tag(picture: np.ndarray, text: str) -> str:
     """Return a BGR picture ``(H, W, 3)`` as an HTML image that holds its bytes."""
-    _, encoded = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
-    data = base64.b64encode(encoded.tobytes()).decode()
-    return f'<img alt="{escape(text)}" style="max-width:100%" src="data:image/jpeg;base64,{data}">'
+    return f'<img alt="{escape(text)}" style="max-width:100%" src="{data_uri(picture)}">'
 
 
 def message(text: str, fault: bool = False) -> str:
@@ -117,9 +114,7 @@ def _corners(corners: np.ndarray) -> str:
 
 
 def _heat(values: torch.Tensor, limits: tuple[float, float]) -> np.ndarray:
-    low, high = limits
-    scaled = ((values[0, 0].float().cpu() - low) / (high - low)).clamp(0, 1)
-    colours = cv2.applyColorMap(np.rint(255 * scaled.numpy()).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    colours = draw_heat(values[0, 0].float().cpu().numpy(), limits)
     height = max(round(_CELL * colours.shape[0] / colours.shape[1]), 1)
     return cv2.resize(colours, (_CELL, height), interpolation=cv2.INTER_NEAREST)
 

@@ -119,10 +119,15 @@ def _figure(panel: Panel, columns: int) -> str:
     picture = panel.picture
     if picture.shape[1] > panel_width(columns):
         picture = _scaled(picture, panel_width(columns))
-    data = base64.b64encode(cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 92])[1]).decode()
     caption = f'{html.escape(panel.title)} <span>{html.escape(panel.note)}</span>'
-    image = f'<img alt="{html.escape(panel.title)}" src="data:image/jpeg;base64,{data}">'
+    image = f'<img alt="{html.escape(panel.title)}" src="{data_uri(picture)}">'
     return f'<figure><figcaption>{caption}</figcaption>{image}</figure>'
+
+
+def data_uri(picture: np.ndarray) -> str:
+    """Return a BGR picture ``(H, W, 3)`` as an address that holds its bytes, as JPEG."""
+    encoded = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
+    return f'data:image/jpeg;base64,{base64.b64encode(encoded).decode()}'
 
 
 def write_html(path: str | os.PathLike, title: str, sections: Sequence[Section]) -> None:
