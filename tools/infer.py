@@ -21,6 +21,7 @@ from typing import Any
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle threads do not spin
 
 from mmslg.apis.launch import add_cfg_options, read_config
+from mmslg.engine.data_files import file_hash
 from mmslg.errors import InputError
 from mmslg.pairing import Found, PairFiles, find_pairs
 from mmslg.utils.cli import run
@@ -133,13 +134,9 @@ def pairs_of(visible: str, infrared: str | None) -> Found:
 def identity(args: argparse.Namespace, cfg: Any) -> dict[str, Any]:
     """Return what the detections depend on."""
     settings = repr((cfg.model, cfg.test_dataloader.dataset.get('pipeline')))
-    digest = hashlib.sha256()
-    with open(args.checkpoint, 'rb') as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
     return dict(
         config=hashlib.sha256(settings.encode()).hexdigest(),
-        checkpoint=digest.hexdigest(),
+        checkpoint=file_hash(args.checkpoint),
         score_thr=args.score_thr,
         captions=args.captions or args.captioner or 'neutral',
     )

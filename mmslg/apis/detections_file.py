@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mmdet.structures import DetDataSample
 
 from mmslg.captions.schema import parse_lines
 from mmslg.errors import InputError
 from mmslg.utils.io import atomic_path, check_writable, read_json, write_json
+from mmslg.visualization.boxes import to_polygons
 from mmslg.visualization.pair_visualizer import to_boxes
 
 
@@ -176,9 +176,7 @@ class DetectionsFile:
 
 
 def _corners(values: Sequence[float]) -> list[float]:
-    if len(values) == 8:
-        return list(values)
-    return np.asarray(values)[[0, 1, 2, 1, 2, 3, 0, 3]].tolist()
+    return to_polygons([values]).ravel().tolist()
 
 
 def _stem(name: str) -> str:
