@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
@@ -16,13 +19,19 @@ from mmslg.engine.trunk_state import build_for
 from mmslg.errors import InputError
 
 
-def load_detector(cfg: Config, checkpoint: str) -> nn.Module:
-    """Build the detector of a config with a checkpoint's weights, on the GPU if there is one.
+def load_detector(cfg: Config, checkpoint: str, device: str | None = None) -> nn.Module:
+    """Build the detector of a config with a checkpoint's weights.
+
+    Args:
+        cfg: The config.
+        checkpoint: Path of the checkpoint.
+        device: ``'cpu'``, ``'cuda:0'``, ...; None takes the GPU if there is one.
 
     Raises:
         InputError: The checkpoint cannot be read safely, was trained on other classes, or lacks a tensor of
-            the model; or the config does not fit together.
+            the model; the config does not fit together; or there is no such device.
     """
+    place = _device(device)
     check_config(cfg, evaluated=False)
     weights = read_tested(cfg, checkpoint)
 
@@ -38,10 +47,9 @@ def load_detector(cfg: Config, checkpoint: str) -> nn.Module:
     if not match.complete:
         raise InputError(f'{checkpoint}: the checkpoint does not fit the config: {match}')
     model.load_state_dict({name: state[name] for name in match.matched})
-    return model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
+    return model.to(place).eval()
 
 
-@torch.no_grad()
 def predict(model: nn.Module, packed: dict, score_thr: float = 0.0) -> InstanceData:
     """Detect in one packed pair.
 
@@ -53,5 +61,30 @@ def predict(model: nn.Module, packed: dict, score_thr: float = 0.0) -> InstanceD
     Returns:
         ``bboxes``, ``scores`` and ``labels`` on the CPU, in pixels of the original image.
     """
-    found = model.test_step(pseudo_collate([packed]))[0].pred_instances.cpu()
-    return found[found.scores >= score_thr]
+    return predict_batch(model, [packed], score_thr)[0].pred_instances
+
+
+@torch.no_grad()
+def predict_batch(model: nn.Module, packed: Sequence[dict], score_thr: float = 0.0) -> list[DetDataSample]:
+    """Detect in several packed pairs at once; see :func:`predict`.
+
+    Returns:
+        A data sample a pair, with its ``pred_instances``.
+    """
+    samples = model.test_step(pseudo_collate(list(packed)))
+    for sample in samples:
+        found = sample.pred_instances.cpu()
+        sample.pred_instances = found[found.scores >= score_thr]
+    return samples
+
+
+def _device(device: str | None) -> torch.device:
+    if device is None:
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:
+        text = str(error).splitlines()[0]
+        raise InputError(f"device={device!r}: {text}; wanted 'cpu', 'cuda' or 'cuda:0'") from None
+    return found

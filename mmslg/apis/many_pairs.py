@@ -76,12 +76,9 @@ def _detect(
     inferencer: PairInferencer, waiting: list[tuple[Pair, dict | str]], score_thr: float
 ) -> Iterator[Outcome]:
     ready = [packed for _, packed in waiting if isinstance(packed, dict)]
-    samples = iter(inferencer.predict_packed(ready) if ready else ())
+    samples = iter(inferencer.predict_packed(ready, score_thr) if ready else ())
     for pair, packed in waiting:
         if isinstance(packed, str):
             yield Outcome(pair, None, packed)
-            continue
-        sample = next(samples)
-        found = sample.pred_instances
-        sample.pred_instances = found[found.scores >= score_thr]
-        yield Outcome(pair, sample)
+        else:
+            yield Outcome(pair, next(samples))

@@ -19,9 +19,7 @@ from mmslg.captions.schema import COMPONENTS, StructuredCaption
 from mmslg.captions.store import CaptionStore
 from mmslg.captions.variants import VARIANTS, rewrite
 from mmslg.errors import InputError
-from mmslg.utils.image_io import read_infrared, read_visible
-
-Image = str | np.ndarray
+from mmslg.utils.image_io import Image, read_infrared, read_visible
 
 
 class PairCaptions:
@@ -55,15 +53,16 @@ class PairCaptions:
         self._captioner = build_captioner(captioner) if isinstance(captioner, str) else captioner
         self._encoder = build_text_encoder(encoder) if isinstance(encoder, str) else encoder
         self._lookup = CaptionLookup(os.fspath(store), self._variant) if store is not None else None
-        stores = [os.fspath(store)] if store is not None else _stores_of(dataset)
-        self._store = CaptionStore.open(stores[0]) if stores and text_dims is not None else None
+        self._store = self._lookup.stores[0] if self._lookup else None
+        if self._store is None and text_dims is not None:
+            self._store = _store_of(dataset)
         self._shape = self._store.shape if self._store else (len(COMPONENTS), text_dims)
         self._cache: dict[tuple[str, ...], Tensor] = {}
         self._counts: Counter[str] = Counter()
         if text_dims is not None and self._shape[-1] != text_dims:
             raise InputError(
-                f'{stores[0]}: captions of width {self._shape[-1]}, the model wants {text_dims}; encode them '
-                'with the encoder of training'
+                f'{self._store.path}: captions of width {self._shape[-1]}, the model wants {text_dims}; '
+                'encode them with the encoder of training'
             )
 
     def describe(self) -> str:
@@ -117,12 +116,7 @@ class PairCaptions:
         return self._cache[phrases]
 
     def _write(self, key: str, visible: Image, infrared: Image) -> StructuredCaption:
-        images = (
-            visible if isinstance(visible, np.ndarray) else read_visible(visible),
-            infrared if isinstance(infrared, np.ndarray) else read_infrared(infrared),
-        )
-        if images[1].ndim == 3:
-            images = images[0], images[1][..., 0]
+        images = read_visible(visible), read_infrared(infrared)
         try:
             return self._captioner.caption(*images)
         except CaptionFailure as failure:
@@ -150,9 +144,9 @@ def _structured(caption: Mapping | StructuredCaption) -> StructuredCaption:
     return caption if isinstance(caption, StructuredCaption) else StructuredCaption.from_dict(caption)
 
 
-def _stores_of(dataset: Mapping[str, Any]) -> list[str]:
-    """Return the caption stores of a dataset that are there."""
+def _store_of(dataset: Mapping[str, Any]) -> CaptionStore | None:
+    """Return the first caption store of a dataset that is there."""
     stores = dataset.get('caption_store') or []
     stores = [stores] if isinstance(stores, str) else stores
     paths = [os.path.join(dataset.get('data_root') or '', store) for store in stores]
-    return [path for path in paths if os.path.isfile(path)]
+    return next((CaptionStore.open(path) for path in paths if os.path.isfile(path)), None)

@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from mmcv.transforms import Compose
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from mmslg.apis.configs import read_config
-from mmslg.apis.inference import load_detector
+from mmslg.apis.inference import load_detector, predict_batch
 from mmslg.apis.pair_captions import PairCaptions
 from mmslg.captions.captioners.base import Captioner
 from mmslg.captions.encoders.base import TextEncoder
@@ -28,12 +26,11 @@ from mmslg.errors import InputError
 from mmslg.models.compilation import compile_features
 from mmslg.models.modules import first_of
 from mmslg.models.necks import LanguageGuidedModulation
+from mmslg.utils.image_io import Image
 from mmslg.utils.progress import progress_bar
 from mmslg.visualization.pair_visualizer import draw_sample
 from mmslg.visualization.pairs import write_picture
 from mmslg.visualization.samples import picture_name
-
-Image = str | os.PathLike | np.ndarray
 
 
 class Pair(NamedTuple):
@@ -95,9 +92,7 @@ class PairInferencer:
         self.cfg = config.copy() if isinstance(config, Config) else read_config(os.fspath(config))
         init_default_scope(self.cfg.get('default_scope', 'mmdet'))
         dataset = self.cfg.test_dataloader.dataset
-        self.model = load_detector(self.cfg, os.fspath(checkpoint))
-        if device is not None:
-            self.model.to(_device(device))
+        self.model = load_detector(self.cfg, os.fspath(checkpoint), device)
         self.device = next(self.model.parameters()).device
         self.classes: tuple[str, ...] = tuple(dataset.metainfo.classes)
         lgm = first_of(self.model, LanguageGuidedModulation)
@@ -139,7 +134,6 @@ class PairInferencer:
         packed['data_samples'].set_metainfo(dict(img_path=paths[0], ir_path=paths[1], caption=caption))
         return packed
 
-    @torch.no_grad()
     def predict(self, pairs: Sequence[Pair]) -> list[DetDataSample]:
         """Detect in one batch of pairs; nothing is written or printed.
 
@@ -152,13 +146,9 @@ class PairInferencer:
         """
         return self.predict_packed([self.pack(pair) for pair in pairs])
 
-    @torch.no_grad()
-    def predict_packed(self, packed: Sequence[dict[str, Any]]) -> list[DetDataSample]:
-        """Detect in what :meth:`pack` returned, see :meth:`predict`."""
-        samples = self.model.test_step(pseudo_collate(list(packed)))
-        for sample in samples:
-            sample.pred_instances = sample.pred_instances.cpu()
-        return samples
+    def predict_packed(self, packed: Sequence[dict[str, Any]], score_thr: float = 0.0) -> list[DetDataSample]:
+        """Detect in what :meth:`pack` returned, from a score on; see :meth:`predict`."""
+        return predict_batch(self.model, packed, score_thr)
 
     def __call__(
         self,
@@ -193,9 +183,8 @@ class PairInferencer:
         bar = progress_bar(total, 'pairs') if show_progress else None
         predictions, pictures = [], []
         for batch in _batches(pairs, batch_size):
-            for pair, sample in zip(batch, self.predict(batch)):
-                found = sample.pred_instances
-                sample.pred_instances = found[found.scores >= pred_score_thr]
+            packed = [self.pack(pair) for pair in batch]
+            for pair, sample in zip(batch, self.predict_packed(packed, pred_score_thr)):
                 predictions.append(sample)
                 if return_vis or out_dir:
                     picture = self.draw(pair, sample, pred_score_thr)
@@ -211,16 +200,6 @@ class PairInferencer:
     def draw(self, pair: Pair, sample: DetDataSample, score_thr: float = 0.0) -> np.ndarray:
         """Return both images and their mean side by side, with the boxes on each, ``(H, W, 3)`` BGR uint8."""
         return draw_sample(sample, self.classes, score_thr, draw_gt=False, images=pair[:2], fused=True)
-
-
-def _device(device: str) -> torch.device:
-    try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError) as error:
-        text = str(error).splitlines()[0]
-        raise InputError(f"device={device!r}: {text}; wanted 'cpu', 'cuda' or 'cuda:0'") from None
-    return found
 
 
 def _image_steps(pipeline: Any) -> list[Any]:

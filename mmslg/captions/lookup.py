@@ -43,22 +43,22 @@ class CaptionLookup:
         if not paths:
             raise InputError('got no caption store; write one with tools/captions/encode.py')
         self.variant = variant
-        self._stores = [CaptionStore.open(path) for path in paths]
-        for store in self._stores:
+        self.stores = [CaptionStore.open(path) for path in paths]
+        for store in self.stores:
             _check_variant(store, variant)
-        identities = {(s.encoder, s.model, s.pooling, s.shape) for s in self._stores}
+        identities = {(s.encoder, s.model, s.pooling, s.shape) for s in self.stores}
         if len(identities) > 1:
             raise InputError(
                 f'the caption stores {", ".join(paths)} come from different encoders: {identities}'
             )
-        for store in self._stores:
+        for store in self.stores:
             store.verify()
         self._partners = self._shuffle(seed) if variant == 'shuffled' else None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of every embedding, ``(4, d)`` or ``(4, L, d)``."""
-        return self._stores[0].shape
+        return self.stores[0].shape
 
     def embedding(self, key: str) -> np.ndarray:
         """Return what the model of a pair is told.
@@ -91,7 +91,7 @@ class CaptionLookup:
                 store[key]
 
     def _shuffle(self, seed: int) -> dict[str, str]:
-        partners = shuffled_partners((key for store in self._stores for key in store), seed)
+        partners = shuffled_partners((key for store in self.stores for key in store), seed)
         same = sum(
             self._store_of(key).caption(key) == self._store_of(other).caption(other)
             for key, other in partners.items()
@@ -103,10 +103,10 @@ class CaptionLookup:
         return partners
 
     def _store_of(self, key: str) -> CaptionStore:
-        for store in self._stores:
+        for store in self.stores:
             if key in store:
                 return store
-        return self._stores[0]  # which says that it has no such caption
+        return self.stores[0]  # which says that it has no such caption
 
     def _source(self, key: str) -> str:
         """Return the pair whose caption the pair ``key`` gets."""

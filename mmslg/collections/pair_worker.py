@@ -35,10 +35,10 @@ class PairWorker:
                 packed.append((row, self._inferencer.pack(_pair(pair))))
             except (InputError, OSError) as error:
                 row['error'] = ' '.join(str(error).split())
-        samples = self._inferencer.predict_packed([inputs for _, inputs in packed]) if packed else []
+        inputs = [one for _, one in packed]
+        samples = self._inferencer.predict_packed(inputs, self._score_thr) if packed else []
         for (row, _), sample in zip(packed, samples, strict=True):
             found = sample.pred_instances
-            found = found[found.scores >= self._score_thr]
             labels = found.labels.tolist()
             boxes = getattr(found.bboxes, 'tensor', found.bboxes)
             row.update(boxes=boxes.tolist(), scores=found.scores.tolist(), labels=labels)

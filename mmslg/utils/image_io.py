@@ -158,11 +158,11 @@ def _cut(image: np.ndarray, crop: Sequence[int] | None, path: str | os.PathLike)
     return np.ascontiguousarray(image[y : y + height, x : x + width])
 
 
-def read_visible(path: str | os.PathLike | np.ndarray, crop: Sequence[int] | None = None) -> np.ndarray:
+def read_visible(image: Image, crop: Sequence[int] | None = None) -> np.ndarray:
     """Read a visible image.
 
     Args:
-        path: File, or the image, which is checked.
+        image: File, or the image, which is checked.
         crop: x, y, width, height in pixels of what counts of the file; None is all of it.
 
     Returns:
@@ -172,18 +172,18 @@ def read_visible(path: str | os.PathLike | np.ndarray, crop: Sequence[int] | Non
         InputError: The file is missing, empty, truncated, damaged, no image, of too many pixels, or smaller
             than the crop.
     """
-    if isinstance(path, np.ndarray):
-        if path.ndim != 3 or path.shape[2] != 3 or path.dtype != np.uint8 or not path.size:
-            raise InputError(f'wanted a visible image (H, W, 3), uint8, got {path.shape}, {path.dtype}')
-        return _cut(path, crop, 'the visible image')
-    return _cut(_decode(path, 'visible', colour=True), crop, path)
+    if not isinstance(image, np.ndarray):
+        return _cut(_decode(image, 'visible', colour=True), crop, image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise InputError(f'wanted a visible image (H, W, 3), uint8, got {image.shape}, {image.dtype}')
+    return _cut(image, crop, 'the visible image')
 
 
-def read_infrared(path: str | os.PathLike | np.ndarray, crop: Sequence[int] | None = None) -> np.ndarray:
+def read_infrared(image: Image, crop: Sequence[int] | None = None) -> np.ndarray:
     """Read an infrared image of 8 or 16 bits; equal colour channels are folded into one.
 
     Args:
-        path: File, or the image ``(H, W)`` or ``(H, W, 3)``, which is checked.
+        image: File, or the image ``(H, W)`` or ``(H, W, 3)``, which is checked.
         crop: x, y, width, height in pixels of what counts of the file; None is all of it.
 
     Returns:
@@ -193,17 +193,16 @@ def read_infrared(path: str | os.PathLike | np.ndarray, crop: Sequence[int] | No
         InputError: The file is missing, empty, truncated, damaged, no image, of too many pixels or of another
             pixel type, or smaller than the crop.
     """
-    if isinstance(path, np.ndarray):
-        image, path = path, 'the infrared image'
-        if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or not image.size:
-            raise InputError(f'wanted an infrared image (H, W) or (H, W, 3), got {image.shape}')
-    else:
-        image = _decode(path, 'infrared', colour=False)
-    if image.ndim == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    if image.dtype not in (np.uint8, np.uint16):
-        raise InputError(f'{path}: wanted an infrared image of 8 or 16 bits, got {image.dtype}')
-    return _cut(image, crop, path)
+    pixels, name = image, 'the infrared image'
+    if not isinstance(image, np.ndarray):
+        pixels, name = _decode(image, 'infrared', colour=False), image
+    elif image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or not image.size:
+        raise InputError(f'wanted an infrared image (H, W) or (H, W, 3), got {image.shape}')
+    if pixels.ndim == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise InputError(f'{name}: wanted an infrared image of 8 or 16 bits, got {pixels.dtype}')
+    return _cut(pixels, crop, name)
 
 
 def to_8bit(infrared: np.ndarray, window: tuple[float, float] | None = None) -> np.ndarray:

@@ -249,11 +249,11 @@ class FrozenTrunk(nn.Module):
         if self._fixed is not None:
             return self._fixed
         # What learns changes with every step; and a look-up by size would compile every size anew.
-        key = height, width
         if self.embedding_learns or torch.compiler.is_compiling():
-            return self._resample(*key)
+            return self._resample(height, width)
+        key = (height, width)
         if key not in self._positions:
-            self._positions[key] = self._resample(*key)
+            self._positions[key] = self._resample(height, width)
         self._positions.move_to_end(key)
         while len(self._positions) > _KEPT_SIZES:
             self._positions.popitem(last=False)
