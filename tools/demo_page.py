@@ -8,9 +8,9 @@ from pathlib import Path
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle threads do not spin
 os.environ['OPENCV_IO_MAX_IMAGE_PIXELS'] = str(2**24)  # read as OpenCV loads
 
-from mmslg.apis.demo_server import is_loopback, listen, page_server, upload_folder
 from mmslg.apis.launch import add_cfg_options, read_config
 from mmslg.captions.building import build_captioner
+from mmslg.demo.server import is_loopback, listen, page_server, upload_folder
 from mmslg.errors import InputError
 from mmslg.pairing import find_pairs
 from mmslg.utils.cli import run
@@ -43,7 +43,7 @@ def main() -> None:
     captioner = None if args.captioner == 'none' else build_captioner(args.captioner)
     with upload_folder() as folder, listen(args.host, args.port) as socket:
         try:
-            from mmslg.apis.demo_page import CSS, DemoPage
+            from mmslg.demo.page import CSS, DemoPage
         except ModuleNotFoundError as error:
             if error.name not in ('gradio', 'PIL'):
                 raise

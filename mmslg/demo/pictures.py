@@ -11,8 +11,8 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
 
-from mmslg.apis.demo_uploads import Upload
 from mmslg.apis.pair_inferencer import Pair, PairInferencer
+from mmslg.demo.uploads import Upload
 from mmslg.models.layers.structure_encoder import StructureEncoder
 from mmslg.models.modules import first_of
 from mmslg.utils.image_io import to_8bit

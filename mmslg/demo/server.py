@@ -9,12 +9,12 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mmslg.apis.demo_uploads import MAX_BYTES, folder_bytes
+from mmslg.demo.uploads import MAX_BYTES, folder_bytes
 from mmslg.errors import InputError
 
 ROUTES = ('/', '/config', '/theme.css', '/favicon.ico', '/manifest.json')
@@ -36,6 +36,8 @@ MAX_REQUEST = 2**17
 """Largest request that is no upload, bytes."""
 MAX_WAITING = 8 * MAX_BYTES
 """Uploads that may lie there at the same time, bytes."""
+MAX_DISCARD = 5.0
+"""Longest time that the body of a refused request is awaited, seconds."""
 
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -87,8 +89,11 @@ class Wall:
             if self._names_uploads_alone(body):
                 return await self.app(scope, _replay(body, receive), guarded)
             status, text = 403, 'a file that was not uploaded is not read'
-        if not status:
+        elif not status:
             return await self.app(scope, receive, guarded)
+        else:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(_discard(receive), MAX_DISCARD)
         headers = [(b'content-type', b'text/plain; charset=utf-8'), (b'connection', b'close')]
         await guarded({'type': 'http.response.start', 'status': status, 'headers': headers})
         await guarded({'type': 'http.response.body', 'body': text.encode()})
@@ -144,14 +149,30 @@ class Wall:
         return 0, ''
 
 
-async def _receive_all(receive: Any) -> bytes:
-    """Return the body of a request; its length has been judged, and the server holds it to that."""
-    body, more = b'', True
+async def _chunks(receive: Any) -> AsyncIterator[bytes]:
+    """Yield the body of a request as it comes."""
+    more = True
     while more:
         event = await receive()
-        body += event.get('body', b'')
+        yield event.get('body', b'')
         more = event['type'] == 'http.request' and event.get('more_body', False)
-    return body
+
+
+async def _receive_all(receive: Any) -> bytes:
+    """Return the body of a request; its length has been judged, and the server holds it to that."""
+    return b''.join([chunk async for chunk in _chunks(receive)])
+
+
+async def _discard(receive: Any) -> None:
+    """Read the body of a refused request, up to the size of an upload, and keep nothing.
+
+    A connection closed on bytes that nobody read is reset, and the answer may be lost with it.
+    """
+    left = MAX_BYTES + MAX_REQUEST
+    async for chunk in _chunks(receive):
+        left -= len(chunk)
+        if left <= 0:
+            break
 
 
 def _replay(body: bytes, receive: Any) -> Any:

@@ -9,11 +9,11 @@ from typing import Any
 
 import gradio as gr
 
-from mmslg.apis.demo_pictures import detections, message, preview, structure_maps
-from mmslg.apis.demo_uploads import Upload, read_image, take_upload
 from mmslg.apis.pair_inferencer import Pair, PairInferencer
 from mmslg.captions.captioners.base import Captioner, CaptionFailure
 from mmslg.captions.schema import COMPONENTS, MAX_LENGTH
+from mmslg.demo.pictures import detections, message, preview, structure_maps
+from mmslg.demo.uploads import Upload, read_image, take_upload
 from mmslg.errors import InputError
 
 SESSIONS = 16
@@ -33,7 +33,7 @@ class DemoPage:
 
     Args:
         inferencer: The detector.
-        folder: Where uploads lie, see :func:`mmslg.apis.demo_server.page_server`.
+        folder: Where uploads lie, see :func:`mmslg.demo.server.page_server`.
         captioner: Writes the captions that a pair starts with; None leaves them empty, which is neutral.
         examples: Pairs by name, as paths.
     """
