@@ -9,8 +9,31 @@ from mmslg.version import check_stack
 
 check_stack(require=True)  # before the first import of the stack, so that a missing package is named
 
+import functools  # noqa: E402
+import logging  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+
+import mmengine.logging  # noqa: E402
 from mmengine import registry as engine  # noqa: E402
 from mmengine.registry import Registry  # noqa: E402
+
+
+def _heeding_level(print_log: Callable) -> Callable:
+    """Let MMEngine's ``print_log`` leave out what is meant for debugging where no logger does.
+
+    It prints what has no logger, whatever its level: MMDetection and MMRotate would say on every start,
+    at level DEBUG, which optional package they go without.
+    """
+
+    @functools.wraps(print_log)
+    def heeding(msg: object, logger: object = None, level: int = logging.INFO) -> None:
+        if logger is not None or level > logging.DEBUG:
+            print_log(msg, logger, level)
+
+    return heeding
+
+
+mmengine.logging.print_log = _heeding_level(mmengine.logging.print_log)
 
 MODELS = Registry(
     'model', parent=engine.MODELS, scope='mmslg', locations=['mmslg.models', 'mmslg.engine.learnt_ema']

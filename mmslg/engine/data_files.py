@@ -13,8 +13,13 @@ from mmengine.config import Config
 
 def data_hashes(cfg: Config) -> dict[str, str | None]:
     """Return the SHA-256 of each annotation file and caption store by path; None where there is no file."""
+    return {path: file_hash(path) for path in data_files(cfg)}
+
+
+def data_files(cfg: Config) -> list[str]:
+    """Return the annotation files and caption stores that a config names, whether they are there or not."""
     datasets = [(cfg.get(f'{split}_dataloader') or {}).get('dataset') for split in ('train', 'val', 'test')]
-    return {path: file_hash(path) for path in sorted(set(_files(datasets)))}
+    return sorted(set(_files(datasets)))
 
 
 def file_hash(path: str | os.PathLike) -> str | None:

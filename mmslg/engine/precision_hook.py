@@ -126,9 +126,13 @@ def _scaler(runner) -> Any:
     return getattr(runner.optim_wrapper, 'loss_scaler', None)
 
 
+def describe_loop(runner, loop: Any) -> str:
+    """Return the precision in which a validation or test loop computes, in one line."""
+    return describe_precision(bare_model(runner.model), bool(getattr(loop, 'fp16', False)))
+
+
 def _say(runner, loop: Any) -> None:
-    what = describe_precision(bare_model(runner.model), bool(getattr(loop, 'fp16', False)))
-    print_log(f'computed with: {what}', 'current')
+    print_log(f'computed with: {describe_loop(runner, loop)}', 'current')
 
 
 def _check_losses(losses: dict[str, Tensor | list[Tensor]], iteration: int) -> None:

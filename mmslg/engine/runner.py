@@ -21,7 +21,7 @@ from mmslg.engine.trunk_state import build_for, leave_out
 from mmslg.errors import InputError
 from mmslg.models.autocast import limit_autocast
 from mmslg.models.compilation import compile_features
-from mmslg.models.modules import bare_model
+from mmslg.models.modules import bare_model, gpu_alone
 from mmslg.utils.config_errors import explain_config_errors
 from mmslg.utils.io import atomic_path
 
@@ -69,6 +69,21 @@ class PairRunner(Runner):
         """Build the visualizer."""
         with explain_config_errors(self.cfg):
             return super().build_visualizer(*args, **kwargs)
+
+    def train(self) -> nn.Module:
+        """Train, where the device can compute the losses.
+
+        Raises:
+            InputError: A loss has no kernel for CPUs, and there is no GPU.
+        """
+        lacking = gpu_alone(self.model) if next(self.model.parameters()).device.type == 'cpu' else []
+        if lacking:
+            kind, operator = lacking[0]
+            raise InputError(
+                f'{self.cfg.filename}: {kind} wants a GPU, since mmcv has no {operator} for CPUs; train on '
+                'one, or with another loss, as docs/training.md shows under "Heads and trunks"'
+            )
+        return super().train()
 
     def build_train_loop(self, loop: Any) -> Any:
         """Build the loop with its dataset, sampler and transforms; MMEngine's two go on exactly here."""

@@ -75,7 +75,8 @@ def check_source(path: str, named: Mapping[str, Any], own: Mapping[str, Any] | N
     if own is None:
         raise InputError(
             f'{path}: it was trained on the frozen trunk {_known_as(named)}, which it does not hold, and the '
-            "config's trunk has random weights; set trunk.checkpoint='pretrained', or the path of that file"
+            "config's trunk has random weights; set trunk.checkpoint='pretrained', 'miniature' or the path "
+            'of that file'
         )
     for key, what in (('fingerprint', 'weights'), ('patch_size', 'patch size'), ('positions', 'positions')):
         if named.get(key) != own[key]:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from mmslg.errors import InputError
+from mmslg.models.layers import SparseAttention
 
 
 def compile_features(model: nn.Module, backend: str = 'inductor') -> nn.Module:
@@ -27,7 +28,12 @@ def compile_features(model: nn.Module, backend: str = 'inductor') -> nn.Module:
     """
     if not hasattr(model, 'backbone'):
         raise InputError(f'--compile: {type(model).__name__} has no backbone to compile')
-    _try_compiler(next(model.parameters()).device, backend)
+    device = next(model.parameters()).device
+    _try_compiler(device, backend)
+    if device.type == 'cpu':
+        for module in model.modules():
+            if isinstance(module, SparseAttention):
+                module.opaque = True
     model.backbone.compile(backend=backend, dynamic=False)
     if getattr(model, 'neck', None) is not None:
         model.neck.compile(backend=backend, dynamic=False)

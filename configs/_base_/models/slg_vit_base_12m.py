@@ -1,5 +1,5 @@
 # The article's 12.1 M for adapters and LGM: an adapter behind each of the twelve blocks, as in its listing,
-# and all widths but the stem's about twice those of slg_vit_base.py.
+# wider levels, and twice the width of adapters, evolution and LGM in slg_vit_base.py.
 _base_ = 'slg_vit_base.py'
 
 backbone = dict(

@@ -1,14 +1,16 @@
-# A trunk that fits two CPU cores. It is frozen as always, with random weights: what learns is the rest.
+# A trunk that fits two CPU cores, frozen as always. The package holds its weights; visible images by day are
+# all that it has seen (tools/miniature).
 _embed_dims = 192
 backbone = dict(
     type='mmslg.SLGViT',
     trunk=dict(
         name='vit_small_patch14_dinov2',
+        checkpoint='miniature',
         patch_size=16,
-        depth=2,
+        depth=6,
         embed_dim=_embed_dims,
         num_heads=3,
-        img_size=224,
+        img_size=256,
     ),
     structure=dict(stem_dims=(16, 32), level_dims=(64, 96, 128), out_dims=96),
 )

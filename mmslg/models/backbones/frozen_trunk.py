@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import OrderedDict
 from pathlib import Path
@@ -15,8 +14,21 @@ from torch.utils.checkpoint import checkpoint as run_checkpointed
 
 from mmslg.errors import InputError
 from mmslg.models.backbones.lora import add_lora
-from mmslg.models.backbones.trunk_blocks import dtype_of, learns, run_block
-from mmslg.models.backbones.trunk_weights import LoadReport, build_vit, describe, fingerprint, load_weights
+from mmslg.models.backbones.trunk_blocks import (
+    dtype_of,
+    learning_blocks,
+    learns,
+    run_block,
+    store_frozen,
+)
+from mmslg.models.backbones.trunk_weights import (
+    SHIPPED,
+    LoadReport,
+    build_vit,
+    describe,
+    fingerprint,
+    load_weights,
+)
 
 _KEPT_SIZES = 8
 
@@ -39,8 +51,9 @@ class FrozenTrunk(nn.Module):
     Args:
         name: timm model, such as ``vit_base_patch14_dinov2``, ``vit_small_patch14_reg4_dinov2`` or
             ``vit_base_patch16_dinov3``.
-        checkpoint: None for random weights, ``'pretrained'`` for timm's published ones (downloaded), or
-            a local file as the authors or timm publish it (.pth, .safetensors).
+        checkpoint: None for random weights, ``'pretrained'`` for timm's published ones (downloaded), a
+            local file as the authors or timm publish it (.pth, .safetensors), or ``'miniature'``: the small
+            one within this package.
         patch_size: Patch side in pixels; weights of another one are resampled.
         dtype: ``'float32'``, ``'bfloat16'`` (float32 on a GPU without it; the log says so), or
             ``'float16'``, for inference alone: without a loss scaler small gradients vanish in it. What
@@ -79,7 +92,9 @@ class FrozenTrunk(nn.Module):
         if dtype not in _DTYPES:
             raise InputError(f'trunk dtype={dtype!r}: wanted {", ".join(_DTYPES)}')
         if checkpoint is not None and not isinstance(checkpoint, (str, Path)):
-            raise InputError(f"trunk checkpoint={checkpoint!r:.60}: wanted a path, 'pretrained' or None")
+            raise InputError(
+                f"trunk checkpoint={checkpoint!r:.60}: wanted a path, 'pretrained', 'miniature' or None"
+            )
         self.vit = build_vit(name, checkpoint == 'pretrained', patch_size, kwargs)
         # The weights are final: without this mark MMEngine's init_weights() would draw them anew.
         self.vit.is_init = self.is_init = True
@@ -95,13 +110,13 @@ class FrozenTrunk(nn.Module):
         if checkpoint == 'pretrained':
             self.report = describe(self.vit, f'timm {name}')
         elif checkpoint is not None:
-            self.report = load_weights(self.vit, Path(checkpoint))
+            self.report = load_weights(self.vit, checkpoint)
         self.fingerprint: str | None = None
         self.replaced: set[str] = set()
         if self.report:
             print_log(str(self.report), 'current')
             self.fingerprint = fingerprint(self.vit.state_dict())
-        self.trainable = self._check_trainable(trainable, lora)
+        self.trainable = learning_blocks(trainable, lora, self.depth)
         self.embedding_learns = trainable == 'all'
         self.requires_grad_(False)
         if lora is not None:
@@ -113,24 +128,8 @@ class FrozenTrunk(nn.Module):
             ):
                 part.requires_grad_(True)
         self.learnt = frozenset(name for name, param in self.named_parameters() if param.requires_grad)
-        self._store(_DTYPES[dtype])
+        store_frozen(self.vit.blocks, _DTYPES[dtype])
         self.eval()
-
-    def _check_trainable(self, trainable: int | str, lora: dict | None) -> int:
-        """Return how many of the last blocks hold something that learns."""
-        if trainable != 'all' and (type(trainable) is not int or not 0 <= trainable <= self.depth):
-            raise InputError(
-                f'trunk trainable={trainable!r}: wanted the number of last blocks that learn, '
-                f"0-{self.depth}, or 'all'"
-            )
-        if lora is None:
-            return self.depth if trainable == 'all' else trainable
-        if trainable:
-            raise InputError(
-                f'trunk trainable={trainable!r} and lora: the updates are for frozen blocks; leave one of '
-                'the two out'
-            )
-        return self.depth
 
     @property
     def dtype(self) -> torch.dtype:
@@ -149,7 +148,7 @@ class FrozenTrunk(nn.Module):
             return None
         positions = getattr(self.vit, 'pos_embed', None)
         return dict(
-            name=self.name,
+            name=self.origin if self.origin in SHIPPED else self.name,
             fingerprint=self.fingerprint,
             patch_size=self.patch_size,
             positions=0 if positions is None else positions.shape[1],
@@ -161,18 +160,6 @@ class FrozenTrunk(nn.Module):
             return set()
         learning = {name for name, param in self.named_parameters() if param.requires_grad}
         return set(self.state_dict()) - self.learnt - learning - self.replaced
-
-    def _store(self, dtype: torch.dtype) -> None:
-        """Store the matrices of the frozen blocks in a type that the device can run."""
-        lacks_it = torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False)
-        if dtype == torch.bfloat16 and lacks_it:
-            print_log(
-                'this GPU has no bfloat16: the frozen trunk runs in float32', 'current', logging.WARNING
-            )
-            return
-        for layer in self.vit.blocks.modules():
-            if isinstance(layer, nn.Linear) and not layer.weight.requires_grad:
-                layer.to(dtype)
 
     def block_of(self, name: str) -> int:
         """Return the block that a parameter of this module belongs to.

@@ -27,6 +27,8 @@ from mmslg.models.layers import (
 from mmslg.models.outputs import BackboneOutput
 from mmslg.registry import MODELS
 
+TRUNK_INPUTS = ('rgb', 'ir', 'mean')
+
 
 @MODELS.register_module()
 class SLGViT(BaseModule):
@@ -40,12 +42,15 @@ class SLGViT(BaseModule):
         trunk: Arguments of :class:`FrozenTrunk`: ``name``, ``checkpoint``, ``patch_size``, ...
         structure: Arguments of :class:`StructureEncoder`; ``out_dims`` is the width of the adapters.
         interaction_indexes: Blocks after which structure is injected, ascending. None: four, evenly
-            (as many as there are blocks, if fewer).
+            (as many as there are blocks, if fewer). An empty list builds neither structure encoder nor
+            adapters: the bare trunk, the article's baseline.
         num_heads: Heads of the sparse attention; must divide the adapters' width.
         num_points: Sampling points K per head and level.
         evolve_dims: Hidden width of the evolution MLP (Eq. 9).
         trunk_input: Which image the trunk sees, ``'rgb'`` as in the article, or ``'ir'``: at night the
-            visible one is nearly empty. The structure encoder sees both.
+            visible one is nearly empty. ``'mean'``: the mean of both, normalised, which is pixel
+            concatenation for a frozen trunk: a patch embedding of six channels whose kernel is the frozen one
+            twice, halved. The structure encoder sees both images always.
         with_cp: Trade time for memory: recompute the blocks' activations in the backward pass.
 
     Example:
@@ -71,12 +76,11 @@ class SLGViT(BaseModule):
             raise InputError(
                 f'SLGViT takes its weights from trunk=dict(checkpoint=...), got init_cfg={init_cfg}'
             )
-        if trunk_input not in ('rgb', 'ir'):
-            raise InputError(f"trunk_input={trunk_input!r}: wanted 'rgb' or 'ir'")
+        if trunk_input not in TRUNK_INPUTS:
+            raise InputError(f'trunk_input={trunk_input!r}: wanted {", ".join(map(repr, TRUNK_INPUTS))}')
         super().__init__()
         self.trunk_input = trunk_input
         self.trunk = FrozenTrunk(**trunk)
-        self.structure_encoder = StructureEncoder(**(structure or {}))
         depth = self.trunk.depth
         if interaction_indexes is None:
             stages = min(4, depth)
@@ -89,18 +93,26 @@ class SLGViT(BaseModule):
                 f'interaction_indexes must ascend within 0-{depth - 1}, got {interaction_indexes}'
             )
         self.with_cp = with_cp
+        self.stride = self.trunk.patch_size
+        self.structure_encoder: StructureEncoder | None = None
+        self.adapters = nn.ModuleList()
+        if self.interaction_indexes:
+            self._build_adapters(structure or {}, num_heads, num_points, evolve_dims)
+
+    def _build_adapters(self, structure: dict, num_heads: int, num_points: int, evolve_dims: int) -> None:
+        self.structure_encoder = StructureEncoder(**structure)
         self.stride = max(self.structure_encoder.strides)
         struct_dims = self.structure_encoder.projections[0].out_channels
-        num_stages = len(self.interaction_indexes)
-        self.adapters = nn.ModuleList(
-            FeatureFusionAdapter(
-                self.trunk.embed_dims,
-                struct_dims,
-                SparseAttention(struct_dims, num_heads, len(self.structure_encoder.strides), num_points),
-                evolve_dims=evolve_dims if i < num_stages - 1 else 0,
+        for index in self.interaction_indexes:
+            attention = SparseAttention(
+                struct_dims, num_heads, len(self.structure_encoder.strides), num_points
             )
-            for i in range(num_stages)
-        )
+            last = index == self.interaction_indexes[-1]
+            self.adapters.append(
+                FeatureFusionAdapter(
+                    self.trunk.embed_dims, struct_dims, attention, evolve_dims=0 if last else evolve_dims
+                )
+            )
 
     def get_layer_depth(self, param_name: str, prefix: str = 'backbone.') -> tuple[int, int]:
         """Return the depth of a parameter for layer-wise decay, and the number of depths.
@@ -146,12 +158,13 @@ class SLGViT(BaseModule):
             InputError: The inputs are not a pair of the same shape, or their size does not fit.
         """
         rgb, ir = self._checked(inputs)
-        tokens, rope = self.trunk.embed(rgb if self.trunk_input == 'rgb' else ir)
+        tokens, rope = self.trunk.embed(self._seen_by_trunk(rgb, ir))
         height, width = (side // self.trunk.patch_size for side in rgb.shape[-2:])
-        struct_feats, shapes = flatten_levels(self.structure_encoder(rgb, ir))
-        centers = token_centers(height, width, rgb.device)
         num_prefix = self.trunk.num_prefix_tokens
         start = 0
+        if self.structure_encoder is not None:
+            struct_feats, shapes = flatten_levels(self.structure_encoder(rgb, ir))
+            centers = token_centers(height, width, rgb.device)
         for index, adapter in zip(self.interaction_indexes, self.adapters):
             tokens = self.trunk.run_blocks(tokens, start, index + 1, rope, self.with_cp)
             prefix, patches = tokens[:, :num_prefix], tokens[:, num_prefix:]
@@ -164,6 +177,11 @@ class SLGViT(BaseModule):
         patches = self.trunk.norm(tokens)[:, num_prefix:]
         feats = patches.transpose(1, 2).unflatten(2, (height, width))
         return BackboneOutput((feats,), inputs.get('text'))
+
+    def _seen_by_trunk(self, rgb: Tensor, ir: Tensor) -> Tensor:
+        if self.trunk_input == 'mean':
+            return (rgb + ir) / 2
+        return rgb if self.trunk_input == 'rgb' else ir
 
     def _checked(self, inputs: dict[str, Tensor | None]) -> tuple[Tensor, Tensor]:
         if not isinstance(inputs, dict) or inputs.get('rgb') is None or inputs.get('ir') is None:

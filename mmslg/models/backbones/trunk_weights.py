@@ -20,6 +20,8 @@ FILTERS = {
     vision_transformer.VisionTransformer: vision_transformer.checkpoint_filter_fn,
     eva.Eva: eva.checkpoint_filter_fn,
 }
+SHIPPED = {'miniature': Path(__file__).with_name('miniature.safetensors')}
+"""Weights that the package holds, by their names; tools/miniature/pretrain.py makes them."""
 # In published checkpoints, used in pre-training alone.
 _PRETRAINING_ONLY = ('mask_token', 'head.', 'fc_norm.', 'dino_head.', 'ibot_head.')
 
@@ -90,12 +92,17 @@ def describe(vit: nn.Module, source: str) -> LoadReport:
     return LoadReport(source, matched=names, layer_scale=layer_scale)
 
 
-def load_weights(vit: nn.Module, path: Path) -> LoadReport:
+def load_weights(vit: nn.Module, checkpoint: str | Path) -> LoadReport:
     """Load a file of the trunk, as its authors or timm publish it, into the timm model.
+
+    Args:
+        vit: The timm model.
+        checkpoint: The file, or the name of one that the package holds.
 
     Raises:
         InputError: There is none, it is damaged or holds code, or it is that of another model.
     """
+    path = SHIPPED.get(checkpoint) or Path(checkpoint)
     raw = _read_file(path)
     state = FILTERS[type(vit)](raw, vit)
     state = {key: value for key, value in state.items() if isinstance(value, Tensor)}
@@ -168,7 +175,7 @@ def _read_file(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict):
         raise InputError(f'{path}: wanted a dictionary of tensors, got {type(state).__name__}')
     # Training code of the authors keeps the network under a prefix.
-    for prefix in ('backbone.', 'module.'):
+    for prefix in ('module.', 'backbone.'):
         if any(k.startswith(prefix) for k in state):
             state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     return state

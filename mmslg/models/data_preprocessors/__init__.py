@@ -1,5 +1,8 @@
 """Data preprocessors."""
 
-from mmslg.models.data_preprocessors.paired_data_preprocessor import PairedDetDataPreprocessor
+from mmslg.models.data_preprocessors.paired_data_preprocessor import (
+    PairedDetDataPreprocessor,
+    swap_modalities,
+)
 
-__all__ = ['PairedDetDataPreprocessor']
+__all__ = ['PairedDetDataPreprocessor', 'swap_modalities']

@@ -12,7 +12,9 @@ from torch import Tensor
 from mmslg.errors import InputError
 from mmslg.registry import MODELS
 
-MODALITIES = ('both', 'rgb', 'ir')
+MODALITIES = ('both', 'rgb', 'ir', 'swapped')
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Of R, G and B in grey, ITU-R BT.601, as OpenCV reads colour as grey."""
 
 
 @MODELS.register_module()
@@ -26,7 +28,8 @@ class PairedDetDataPreprocessor(DetDataPreprocessor):
         mean: Means of R, G, B, IR in 0-255.
         std: Standard deviations of R, G, B, IR.
         modality: ``'both'``; ``'rgb'`` or ``'ir'`` feeds that image in the place of the other one too,
-            the control that tells what fusion is worth.
+            the control that tells what fusion is worth; ``'swapped'`` feeds each image as the other one, as
+            if their files were interchanged (:func:`swap_modalities`).
         pad_size_divisor: Height and width of the batch become multiples of it.
         **kwargs: Further arguments of ``mmdet.DetDataPreprocessor``.
 
@@ -88,4 +91,21 @@ class PairedDetDataPreprocessor(DetDataPreprocessor):
                 f'wanted images (4, H, W) as B, G, R, IR, got {tuple(img.shape)}; put mmslg.LoadInfrared '
                 'into the pipeline'
             )
-        return (img[[2, 1, 0, 3]].float() - self.mean) / self.std
+        img = img[[2, 1, 0, 3]].float()
+        if self.modality == 'swapped':
+            img = swap_modalities(img)
+        return (img - self.mean) / self.std
+
+
+def swap_modalities(images: Tensor) -> Tensor:
+    """Return pairs as if the files of both images were interchanged.
+
+    Args:
+        images: R, G, B, IR in 0-255, ``(..., 4, H, W)``.
+
+    Returns:
+        The infrared image three times, and the visible one in grey, of the same shape.
+    """
+    weights = images.new_tensor(LUMINANCE).view(3, 1, 1)
+    grey = (images[..., :3, :, :] * weights).sum(-3, keepdim=True)
+    return torch.cat([images[..., 3:, :, :].expand_as(images[..., :3, :, :]), grey], -3)

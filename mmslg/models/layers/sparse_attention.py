@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +19,9 @@ class SparseAttention(nn.Module):
         out = output_proj(concat_heads(sum_lk weight_lk * value_l(place + offset_lk)))
 
     Offsets are in cells of the level and the weights' softmax goes over levels and points together, so they
-    sum to 1; outside of a level the value is 0. Under autocast too, all of it runs in the type of the
-    weights, float32: sampling points in half precision would be off by up to a pixel.
+    sum to 1; outside of a level the value is 0. Autocast reaches ``value_proj`` and ``output_proj``; places,
+    weights and sampling stay in the type of the parameters, float32: sampling points in half precision
+    would be off by up to a pixel.
 
     Names of parameters are those of mmcv's ``MultiScaleDeformableAttention``, whose weights fit. An
     untrained attention looks around its place evenly: head h looks into direction h, point k at k + 1 cells.
@@ -29,6 +31,9 @@ class SparseAttention(nn.Module):
         num_heads: Heads M; must divide D.
         num_levels: Levels L.
         num_points: Points K per head and level.
+
+    Attributes:
+        opaque: Sample by :func:`sample_bilinear_opaque`, which compilers take as it is.
 
     Raises:
         ValueError: ``num_heads`` does not divide ``embed_dims``.
@@ -46,6 +51,7 @@ class SparseAttention(nn.Module):
         self.attention_weights = nn.Linear(embed_dims, num_samples)
         self.value_proj = nn.Linear(embed_dims, embed_dims)
         self.output_proj = nn.Linear(embed_dims, embed_dims)
+        self.opaque = False
         self._reset_parameters()
 
     @torch.no_grad()
@@ -77,17 +83,17 @@ class SparseAttention(nn.Module):
         Returns:
             Features ``(B, N, D)``.
         """
+        value_maps = self._value_maps(feats, shapes)
         with torch.autocast(query.device.type, enabled=False):
             dtype = self.value_proj.weight.dtype
-            query, feats = query.to(dtype), feats.to(dtype)
-            offsets, weights = self._samples(query)
+            offsets, weights = self._samples(query.to(dtype))
+            sample = sample_bilinear_opaque if self.opaque else sample_bilinear
             out: Tensor | None = None
-            for level, maps in enumerate(self._value_maps(feats, shapes)):
+            for level, maps in enumerate(value_maps):
                 grid = _grid(offsets[:, level], shapes[level], centers)
-                sampled = F.grid_sample(maps, grid, align_corners=False)
-                gathered = (sampled * weights[:, level, None]).sum(2)
+                gathered = (sample(maps.to(dtype), grid) * weights[:, level, None]).sum(2)
                 out = gathered if out is None else out + gathered
-            return self.output_proj(out.view(query.shape[0], -1, query.shape[1]).transpose(1, 2))
+        return self.output_proj(out.view(query.shape[0], -1, query.shape[1]).transpose(1, 2))
 
     def sampling_points(
         self, query: Tensor, shapes: Sequence[tuple[int, int]], centers: Tensor
@@ -126,6 +132,47 @@ class SparseAttention(nn.Module):
             level.reshape(feats.shape[0] * self.num_heads, -1, height, width)
             for level, (height, width) in zip(levels, shapes)
         ]
+
+
+def sample_bilinear(maps: Tensor, grid: Tensor) -> Tensor:
+    """Read maps between their cells; outside of a map the value is 0.
+
+    Args:
+        maps: ``(B, C, H, W)``.
+        grid: Places ``(B, K, N, 2)`` as (x, y), -1 and 1 at the borders.
+
+    Returns:
+        Values ``(B, C, K, N)``.
+    """
+    return F.grid_sample(maps, grid, align_corners=False)
+
+
+@torch.library.custom_op('mmslg::sample_bilinear', mutates_args=())
+def sample_bilinear_opaque(maps: Tensor, grid: Tensor) -> Tensor:
+    """:func:`sample_bilinear` as one operator that a compiler does not look into.
+
+    On CPUs inductor's own code for it, gathers cell by cell, is some five times slower than the operator.
+    """
+    return sample_bilinear(maps, grid)
+
+
+@sample_bilinear_opaque.register_fake
+def _(maps: Tensor, grid: Tensor) -> Tensor:
+    return maps.new_empty(*maps.shape[:2], *grid.shape[1:3])
+
+
+def _keep_inputs(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _sample_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+    maps, grid = ctx.saved_tensors
+    backward = torch.ops.aten.grid_sampler_2d_backward
+    # Bilinear, zeros outside, corners not aligned; gradients of both inputs.
+    return backward(grad.contiguous(), maps, grid, 0, 0, False, [True, True])
+
+
+sample_bilinear_opaque.register_autograd(_sample_backward, setup_context=_keep_inputs)
 
 
 def _grid(offsets: Tensor, shape: tuple[int, int], centers: Tensor) -> Tensor:
