@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from mmengine.config import Config
 
 from mmslg.apis.configs import read_config
 from mmslg.apis.resumption import read_tested
 from mmslg.collections.detection_shards import DetectionShards
 from mmslg.collections.pair_lists import read_pair_list
 from mmslg.collections.ray_detection import detect, ray_started
-from mmslg.engine.data_files import file_hash
-from mmslg.engine.identity import flat_settings
+from mmslg.engine.identity import detection_identity
 from mmslg.utils.progress import progress_bar
 
 
@@ -44,7 +41,9 @@ def detect_collection(args: argparse.Namespace) -> int:
         caption_store=os.path.abspath(args.captions) if args.captions else None,
         encoder=args.encoder,
     )
-    with DetectionShards(args.out, _identity(cfg, args), args.rows_per_shard) as shards:
+    own = {'--score-thr': args.score_thr, '--captioner': args.captioner, '--encoder': args.encoder}
+    identity = detection_identity(cfg, args.checkpoint, args.captions, own)
+    with DetectionShards(args.out, identity, args.rows_per_shard) as shards:
         before = len(shards.done)
         there = pc.is_in(pairs['id'], value_set=pa.array(sorted(shards.done), pa.string()))
         left = pairs.filter(pc.invert(there))
@@ -64,17 +63,3 @@ def detect_collection(args: argparse.Namespace) -> int:
                 )
     print(f'{args.out}: {len(shards.done)} pairs, {len(shards.done) - before} of them new')
     return shards.failed
-
-
-def _identity(cfg: Config, args: argparse.Namespace) -> dict[str, Any]:
-    """Return what detections depend on: settings, checkpoint and captions by their content."""
-    own = {'--score-thr': args.score_thr, '--captioner': args.captioner, '--encoder': args.encoder}
-    return {
-        'settings': {
-            **flat_settings(cfg),
-            **{name: repr(value) for name, value in own.items()},
-            'checkpoint SHA-256': str(file_hash(args.checkpoint)),
-            'caption store SHA-256': str(file_hash(args.captions) if args.captions else None),
-        },
-        'files': {},
-    }

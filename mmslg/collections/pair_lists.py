@@ -33,8 +33,10 @@ def read_pair_list(path: str | os.PathLike) -> tuple[pa.Table, list[str]]:
     path = Path(path)
     if path.suffix not in ('.jsonl', '.parquet'):
         raise InputError(f'{path}: wanted a list of pairs that ends in .jsonl or .parquet')
-    with explained(path):
-        path.open('rb').close()
+    with explained(path), path.open('rb') as file:
+        start = file.read(4096).lstrip(b'\xef\xbb\xbf \t\r\n')
+    if path.suffix == '.jsonl' and not start.startswith(b'{'):  # pyarrow crashes on a line that holds null
+        raise InputError(f'{path}: wanted an object a line, it begins with {start[:20]!r}')
     try:
         table = pa.json.read_json(path) if path.suffix == '.jsonl' else pa.parquet.read_table(path)
     except (pa.ArrowException, OSError) as error:

@@ -39,7 +39,7 @@ def ray_started(address: str | None, workers: int | None) -> Iterator[None]:
         workers: How many workers there are to be, for a machine with fewer cores.
 
     Raises:
-        InputError: There is no such cluster.
+        InputError: There is no such cluster, or Ray does not start here in time.
     """
     quiet = dict(log_to_driver=False, logging_level=logging.ERROR)
     with contextlib.ExitStack() as stack:
@@ -61,7 +61,7 @@ def ray_started(address: str | None, workers: int | None) -> Iterator[None]:
             else:
                 stack.callback(ray.shutdown)
                 ray.init(address, **quiet)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except Exception as error:  # of no kind of its own where a node does not start in time
             raise InputError(f'Ray cannot be reached: {" ".join(str(error).split())[:200]}') from None
         yield
 

@@ -68,6 +68,10 @@ class DenseGraph(FeatureGraph):
             descending order, ``labels`` ``(B, K)``; rows without a detection have score 0 and label -1.
         """
         boxes, scores, labels, valid = self._candidates(self.head(self.features(visible, infrared, text)))
+        if (
+            self.cfg.get('min_bbox_size', -1) >= 0
+        ):  # what lies outside of the image has been clipped to nothing
+            valid = valid & (boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1])
         spread = spread_by_label(boxes, labels, valid)
         kept = valid & self.suppress(spread, scores, float(self.cfg['nms']['iou_threshold']))
         scores, order = torch.where(kept, scores, 0).topk(min(self.cfg['max_per_img'], scores.shape[1]))

@@ -17,7 +17,7 @@ class DinoGraph(FeatureGraph):
     @staticmethod
     def fault(model: nn.Module) -> str | None:
         """Return why a detector cannot be written like this; None if it can."""
-        if not isinstance(model, DINO):
+        if type(model) is not DINO:  # DDQ-DETR, a DINO to Python, suppresses on its way
             return f'{type(model).__name__} is no DINO'
         return None if model.bbox_head.loss_cls.use_sigmoid else 'its scores come from a softmax'
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from mmslg.apis.pair_inferencer import PairInferencer
+from mmslg.apis.pair_inferencer import Pair, PairInferencer
 from mmslg.deployment import files, parity
 from mmslg.deployment.dense import DenseGraph
 from mmslg.deployment.dino import DinoGraph
@@ -40,8 +40,9 @@ def export_detector(
     size: tuple[int, int] | None = None,
     half: bool = False,
     num_pairs: int = 20,
+    pairs: Sequence[Pair] | None = None,
 ) -> list[str]:
-    """Write a detector into a file, and compare both on pairs of the test split first.
+    """Write a detector into a file, and compare both on pairs first.
 
     Args:
         inferencer: Config and checkpoint.
@@ -53,7 +54,8 @@ def export_detector(
         size: Width and height of the pairs as they come, in pixels; None takes the first compared pair's,
             or without one the scale of the test pipeline.
         half: Float16 where the time goes.
-        num_pairs: Pairs that are compared, 0 for none.
+        num_pairs: Pairs that are compared, at most; 0 for none.
+        pairs: Where they are taken from, evenly; None takes the test split.
 
     Returns:
         What was written and what the comparison said, in lines.
@@ -67,7 +69,7 @@ def export_detector(
     if half and file_format == 'torch':
         raise InputError('--fp16 with --format torch: wanted float32; move the loaded program by .half()')
     refuse_overwriting(out, checkpoint)
-    packed = sample_pairs(inferencer, num_pairs, size)
+    packed = sample_pairs(inferencer, num_pairs, size, pairs)
     text_shape = (
         tuple(packed[0]['inputs']['text'].shape) if packed and 'text' in packed[0]['inputs'] else None
     )
@@ -111,25 +113,40 @@ def build_graph(model: nn.Module, size: tuple[int, int], part: str, onnx: bool =
     raise InputError(f'{fault}: its head cannot be written; --part features writes backbone and necks')
 
 
-def sample_pairs(inferencer: PairInferencer, number: int, size: tuple[int, int] | None) -> list[dict]:
-    """Return pairs of the test split as its pipeline packs them, evenly chosen, of one size all.
+def sample_pairs(
+    inferencer: PairInferencer,
+    number: int,
+    size: tuple[int, int] | None,
+    pairs: Sequence[Pair] | None = None,
+) -> list[dict]:
+    """Return pairs as the test pipeline packs them, evenly chosen, of one size all.
+
+    Args:
+        inferencer: Config and checkpoint.
+        number: How many, at most.
+        size: Width and height of the pairs as they come; None takes those of the first pair's size.
+        pairs: What to choose from; None is the test split.
 
     Raises:
-        InputError: The test split is not there.
+        InputError: The test split is not there, a pair cannot be read, or none is of this size.
     """
     if not number:
         return []
-    try:
-        dataset = build_split(inferencer.cfg, 'test')
-    except InputError as error:
-        raise InputError(f'{error}; the comparison wants its pairs: --verify 0 goes without') from None
-    wanted = resized(inferencer.cfg, size) if size else None
+    if pairs is None:
+        try:
+            dataset = build_split(inferencer.cfg, 'test')
+        except InputError as error:
+            raise InputError(
+                f'{error}; the comparison wants its pairs: give others by --verify FOLDER, or 0 goes without'
+            ) from None
+    else:
+        dataset = pairs
     chosen = np.linspace(0, len(dataset) - 1, min(number, len(dataset))).astype(int)
-    packed = [dataset[int(index)] for index in chosen]
-    wanted = wanted or tuple(packed[0]['inputs']['img'].shape[:0:-1])
+    packed = [dataset[index] if pairs is None else inferencer.pack(pairs[index]) for index in chosen.tolist()]
+    wanted = resized(inferencer.cfg, size) if size else tuple(packed[0]['inputs']['img'].shape[:0:-1])
     fitting = [sample for sample in packed if tuple(sample['inputs']['img'].shape[:0:-1]) == wanted]
     if not fitting:
-        raise InputError(f'no pair of the test split becomes {wanted[0]}x{wanted[1]} pixels; see --size')
+        raise InputError(f'none of the compared pairs becomes {wanted[0]}x{wanted[1]} pixels; see --size')
     return fitting
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmslg.errors import InputError
 from mmslg.models.backbones import FrozenTrunk
+from mmslg.models.data_preprocessors import swap_modalities
 from mmslg.models.modules import first_of
 from mmslg.models.necks import LanguageGuidedModulation
 
@@ -66,6 +67,8 @@ class FeatureGraph(nn.Module):
     def features(self, visible: Tensor, infrared: Tensor, text: Tensor | None) -> tuple[Tensor, ...]:
         """Normalise and pad a batch, and run backbone and necks."""
         pair = torch.cat([visible.flip(3), infrared.unsqueeze(3)], 3).permute(0, 3, 1, 2).float()
+        if self.modality == 'swapped':
+            pair = swap_modalities(pair)
         pair = (pair - self.mean) / self.std
         width, height = self.size
         right, bottom = self.padded_size[0] - width, self.padded_size[1] - height

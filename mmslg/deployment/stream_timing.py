@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,7 +58,7 @@ def measure_stream(
     with tempfile.TemporaryDirectory(prefix='mmslg-stream-') as folder:
         weights = checkpoint or _random_weights(cfg, Path(folder, 'random.pth'))
         for size in sizes:
-            cfg = cfg.copy()
+            cfg = deepcopy(cfg)  # Config.copy() shares the pipeline with the caller
             step_of(cfg, 'Resize')['scale'] = size
             for batch in batches:
                 calls = _calls(cfg, weights, size, batch, runners, Path(folder), device)

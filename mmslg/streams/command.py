@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 
 from mmslg.apis.launch import KeyValueAction, add_cfg_options, read_config
 from mmslg.apis.pair_inferencer import PairInferencer
+from mmslg.captions.building import check_names, import_modules
 from mmslg.errors import InputError
 from mmslg.streams.async_captions import AsyncCaptions, Interval, parse_interval
 from mmslg.streams.caption_worker import CaptionRecipe, CaptionWorker
@@ -20,11 +21,14 @@ from mmslg.streams.outputs import CsvRows, JsonLines, Video, check_video
 from mmslg.streams.running import Output, StreamRun
 from mmslg.streams.stream_detector import StreamDetector
 from mmslg.streams.tracking import Tracker
+from mmslg.utils.cli import parse_score
 from mmslg.utils.io import refuse_overwriting
 from mmslg.utils.progress import progress_bar
 
 VIDEO_RATE = 10.0
 """Pictures a second of a video where the sources do not say how fast they are."""
+MAX_RATE = 240.0
+"""Most pictures a second of a video; of faster sources, and of those below 1, it keeps the pace."""
 
 SOURCE = 'video file, folder of numbered images, number of a camera, or address such as rtsp://...'
 
@@ -51,8 +55,15 @@ def parse_args(description: str | None) -> argparse.Namespace:
         metavar='SECONDS',
         help='how far apart the frames of a pair may be (folders without --fps: in frames) [half a period]',
     )
+    parser.add_argument(
+        '--reconnect',
+        type=_seconds,
+        default=30.0,
+        metavar='SECONDS',
+        help='how long a camera that was lost is sought before the stream ends [30]',
+    )
     parser.add_argument('--max-pairs', type=int, metavar='N', help='stop after so many pairs')
-    parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score that is kept [0.3]')
+    parser.add_argument('--score-thr', type=parse_score, default=0.3, help='lowest score that is kept [0.3]')
     parser.add_argument('--track', action='store_true', help='give detections the identity of their track')
     parser.add_argument(
         '--patience',
@@ -64,6 +75,7 @@ def parse_args(description: str | None) -> argparse.Namespace:
     _add_outputs(parser.add_argument_group('outputs, each complete also after Ctrl-C'))
     _add_captions(parser.add_argument_group('captions, written beside detection by a process of their own'))
     parser.add_argument('--device', help='cpu, cuda, cuda:1 ... [the GPU if there is one]')
+    parser.add_argument('--compile', action='store_true', help='run backbone and necks compiled')
     add_cfg_options(parser)
     return parser.parse_args()
 
@@ -105,11 +117,12 @@ def detect_in_stream(description: str | None) -> None:
     cfg = read_config(args.config, args.cfg_options)
     interrupt: BaseException | None = None
     with ExitStack() as stack:
-        pairs = FramePairs(*open_sources(args.rgb, args.ir, args.fps), tolerance=args.max_offset)
+        sources = open_sources(args.rgb, args.ir, args.fps, args.reconnect)
+        pairs = FramePairs(*sources, tolerance=args.max_offset)
         stack.callback(pairs.close)
         captions = _start_captions(args, stack)
         tracker = Tracker(args.score_thr, args.patience) if args.track else None
-        inferencer = PairInferencer(cfg, args.checkpoint, device=args.device)
+        inferencer = PairInferencer(cfg, args.checkpoint, args.device, compile=args.compile)
         detector = StreamDetector(inferencer, captions is not None)
         outputs = _open_outputs(args, inferencer.classes, pairs, stack)
         run = StreamRun(pairs, detector, captions, detector.use_caption, tracker, outputs, args.score_thr)
@@ -117,6 +130,8 @@ def detect_in_stream(description: str | None) -> None:
             run.run(args.max_pairs, _progress(pairs, args.max_pairs))
         except (KeyboardInterrupt, SystemExit) as error:
             interrupt = error
+        if not run.count and interrupt is None:
+            raise InputError(f'{args.rgb} and {args.ir}: no pair came: {"; ".join(pairs.remarks())}')
         with finished_first():
             stack.close()
             print('\n'.join([*run.remarks(), *_written(args)]), flush=True)
@@ -133,19 +148,22 @@ def _check(args: argparse.Namespace) -> None:
     if args.captioner is not None and args.encoder is None:
         raise InputError(
             '--captioner wants --encoder as well: the text encoder that the model was trained with, such as '
-            '--encoder open_clip --encoder-options model=ViT-B-16 pretrained=openai'
+            '--encoder open_clip --encoder-options model=ViT-B-16-quickgelu pretrained=openai'
         )
-    if args.captioner is None and (
-        args.encoder is not None or args.captioner_options or args.encoder_options
-    ):
-        raise InputError('--encoder and options of captions say nothing without --captioner')
+    of_captions = args.encoder is not None, args.captioner_options, args.encoder_options, args.modules
+    if args.captioner is None and any(of_captions):
+        raise InputError('--encoder, --import and options of captions say nothing without --captioner')
     files = [path for path in (args.video, args.jsonl, args.csv) if path is not None]
     for path in files:
-        refuse_overwriting(path, args.config, args.checkpoint, args.rgb, args.ir)
+        frames = [os.path.join(source, os.path.basename(path)) for source in (args.rgb, args.ir)]
+        refuse_overwriting(path, args.config, args.checkpoint, args.rgb, args.ir, *frames)
     if len({os.path.realpath(path) for path in files}) < len(files):
         raise InputError('two outputs have the same name; wanted a file each')
     if args.video is not None:
         check_video(args.video)
+    if args.captioner is not None:
+        import_modules(args.modules)
+        check_names(args.captioner, args.captioner_options, args.encoder, args.encoder_options)
 
 
 def _start_captions(args: argparse.Namespace, stack: ExitStack) -> AsyncCaptions | None:
@@ -166,13 +184,15 @@ def _start_captions(args: argparse.Namespace, stack: ExitStack) -> AsyncCaptions
 def _open_outputs(
     args: argparse.Namespace, classes: Sequence[str], pairs: FramePairs, stack: ExitStack
 ) -> list[Output]:
-    video = partial(Video, rate=pairs.rate or VIDEO_RATE, paced=pairs.live)
+    rate = pairs.rate or VIDEO_RATE
+    video = partial(Video, rate=min(max(rate, 1.0), MAX_RATE), paced=pairs.live or not 1 <= rate <= MAX_RATE)
     kinds = (args.video, video), (args.jsonl, JsonLines), (args.csv, CsvRows)
     return [make(path, classes, stack) for path, make in kinds if path is not None]
 
 
 def _written(args: argparse.Namespace) -> list[str]:
-    return [f'written: {path}' for path in (args.video, args.jsonl, args.csv) if path is not None]
+    paths = [path for path in (args.video, args.jsonl, args.csv) if path is not None]
+    return [f'written: {path}' for path in paths] or ['written: nothing, see --video, --jsonl and --csv']
 
 
 def _progress(pairs: FramePairs, limit: int | None) -> Callable[[], object]:
@@ -181,8 +201,13 @@ def _progress(pairs: FramePairs, limit: int | None) -> Callable[[], object]:
     return progress_bar(total, 'pairs').update if total else lambda: None
 
 
+def _seconds(text: str) -> float:
+    return 0.0 if text == '0' else _positive(text)
+
+
 def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float('inf'):
-        raise argparse.ArgumentTypeError(f'wanted a number above 0, got {text}')
-    return value
+    with suppress(ValueError):
+        value = float(text)
+        if 0 < value < float('inf'):
+            return value
+    raise argparse.ArgumentTypeError(f'wanted a number above 0, got {text!r}')

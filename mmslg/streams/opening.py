@@ -14,7 +14,7 @@ from mmslg.streams.live_source import LiveSource
 
 
 def open_sources(
-    visible: str, infrared: str, rates: Sequence[float] | None = None
+    visible: str, infrared: str, rates: Sequence[float] | None = None, reconnect: float = 0.0
 ) -> tuple[FrameSource, FrameSource]:
     """Open the visible and the infrared source of a stream.
 
@@ -22,6 +22,7 @@ def open_sources(
         visible: Video file, folder of numbered images, number of a device, or address.
         infrared: The same of the infrared camera.
         rates: Frames a second of folders, one for both or one each.
+        reconnect: Seconds that a camera which was lost is sought, see :class:`LiveSource`.
 
     Raises:
         InputError: One cannot be opened, both are the same, or a rate is given that says nothing.
@@ -41,7 +42,7 @@ def open_sources(
             if is_folder:
                 sources.append(FolderSource(name, is_infrared, rate, from_start))
             else:
-                sources.append(_open_capture(name, is_infrared))
+                sources.append(_open_capture(name, is_infrared, reconnect))
     except InputError:
         for source in sources:
             source.close()
@@ -49,11 +50,13 @@ def open_sources(
     return sources[0], sources[1]
 
 
-def _open_capture(name: str, infrared: bool) -> FrameSource:
+def _open_capture(name: str, infrared: bool, reconnect: float) -> FrameSource:
     if not (os.path.exists(name) or re.fullmatch(r'\d{1,4}', name) or '://' in name or '!' in name):
         raise InputError(
             f'{name}: no such file or folder; wanted a video, a folder of numbered images, the number of a '
             'camera such as 0, or an address such as rtsp://...'
         )
     source = CaptureSource(name, infrared)
-    return LiveSource(source) if source.live else source
+    if not source.live:
+        return source
+    return LiveSource(source, lambda: CaptureSource(name, infrared), reconnect)

@@ -6,15 +6,18 @@ outputs. Nothing is written if it finds anything else than the checkpoint does.
 
 import argparse
 import os
+from pathlib import Path
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle threads do not spin
 
 from mmslg.apis.launch import add_cfg_options, read_config
-from mmslg.apis.pair_inferencer import PairInferencer
+from mmslg.apis.pair_inferencer import Pair, PairInferencer
 from mmslg.deployment.export import PARTS, SUFFIXES, export_detector
 from mmslg.engine.trunk_state import trunk_settings
+from mmslg.errors import InputError
+from mmslg.pairing import pairs_at
 from mmslg.utils.cli import parse_size, run
-from mmslg.utils.io import refuse_overwriting
+from mmslg.utils.io import refuse_overwriting, try_folder
 
 
 def batch_size(text: str) -> int | None:
@@ -22,13 +25,6 @@ def batch_size(text: str) -> int | None:
     if text != 'dynamic' and (not text.isdecimal() or int(text) < 1):
         raise argparse.ArgumentTypeError(f'wanted a number of at least 1, or dynamic, got {text!r}')
     return None if text == 'dynamic' else int(text)
-
-
-def count(text: str) -> int:
-    """Read a number of at least 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'wanted a number of pairs, got {text!r}')
-    return int(text)
 
 
 def parse_args() -> argparse.Namespace:
@@ -50,22 +46,36 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--fp16', action='store_true', help='convolutions and matrices in float16')
     parser.add_argument(
         '--verify',
-        type=count,
-        default=20,
-        metavar='N',
-        help='compare on N pairs of the test split; 0 does not [20]',
+        nargs='+',
+        default=['20'],
+        metavar='N|PATH',
+        help='compare on N pairs of the test split, or on up to 20 of a folder, of two folders (visible, '
+        'infrared), or on two images; 0 does not [20]',
     )
     add_cfg_options(parser)
     return parser.parse_args()
+
+
+def compared(words: list[str]) -> tuple[int, list[Pair] | None]:
+    """Return how many pairs are compared, and those of the folders or images that were named."""
+    if len(words) == 1 and words[0].isdecimal():
+        return int(words[0]), None
+    if len(words) > 2:
+        raise InputError(
+            f'--verify: wanted a number, a folder, two folders or two images, got {len(words)} words'
+        )
+    return 20, [Pair(found.visible, found.infrared, found.name) for found in pairs_at(*words).pairs]
 
 
 def main() -> None:
     """Export, compare, and say so."""
     args = parse_args()
     refuse_overwriting(args.out, args.config, args.checkpoint)
+    try_folder(Path(args.out).parent)
     cfg = read_config(args.config, args.cfg_options)
     for settings in trunk_settings(cfg.model):
         settings['dtype'] = 'float32'
+    num_pairs, pairs = compared(args.verify)
     lines = export_detector(
         PairInferencer(cfg, args.checkpoint, device='cpu'),
         args.checkpoint,
@@ -75,7 +85,8 @@ def main() -> None:
         args.batch,
         args.size,
         args.fp16,
-        args.verify,
+        num_pairs,
+        pairs,
     )
     print('\n'.join(lines))
 

@@ -29,7 +29,13 @@ class Model:
         options = onnxruntime.SessionOptions()
         options.add_session_config_entry('session.intra_op.allow_spinning', '0')  # idle threads sleep
         providers = providers or onnxruntime.get_available_providers()
-        self.session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        if not Path(path).is_file():
+            raise ValueError(f'{path}: no such file, wanted what tools/deploy/export.py wrote')
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        except Exception as error:  # its own kinds have no name in common
+            reason = str(error).strip().splitlines()[0][:200]
+            raise ValueError(f'{path}: onnxruntime cannot load it: {reason}') from None
         facts = self.session.get_modelmeta().custom_metadata_map
         if 'input_size' not in facts:
             raise ValueError(f'{path}: not written by tools/deploy/export.py, its metadata has no input_size')
