@@ -19,8 +19,8 @@ from mmslg.registry import DATASETS
 
 BOX_TYPES = ('hbox', 'qbox')
 STEPS = (
-    *('visible', 'photometric', 'infrared', 'infrared_photometric', 'boxes', 'crop', 'resize', 'rotate'),
-    *('augment', 'flip', 'filter', 'ground_truth', 'pack'),
+    *('visible', 'photometric', 'infrared', 'corruption', 'infrared_photometric', 'boxes', 'crop', 'resize'),
+    *('rotate', 'augment', 'flip', 'filter', 'ground_truth', 'pack'),
 )
 """The steps of a pipeline in their order: a dumped config has its keys sorted. Boxes that are loaded behind
 ``resize``, as ``ground_truth``, stay in pixels of the original image."""

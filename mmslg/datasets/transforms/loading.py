@@ -91,3 +91,21 @@ class LoadInfrared(BaseTransform):
 
 def _name(image: object) -> str:
     return '' if isinstance(image, np.ndarray) else f'{image}: '
+
+
+def check_pair_image(image: np.ndarray, path: object, who: str) -> None:
+    """See that a transform behind :class:`LoadInfrared` got what that makes, ``(H, W, 4)`` of 8 bits.
+
+    Args:
+        image: What it got.
+        path: File that the message names.
+        who: Name of the transform.
+
+    Raises:
+        InputError: It got something else.
+    """
+    if image.ndim != 3 or image.shape[2] != 4 or image.dtype != np.uint8:
+        raise InputError(
+            f'{path}: {who} wants an image (H, W, 4) of 8 bits, got {image.shape} of {image.dtype}; it '
+            'belongs behind mmslg.LoadInfrared'
+        )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmslg.datasets.transforms.loading import check_pair_image
 from mmslg.errors import InputError
 from mmslg.registry import TRANSFORMS
 
@@ -53,11 +54,7 @@ class InfraredJitter(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Jitter the infrared channel."""
         img = results['img']
-        if img.ndim != 3 or img.shape[2] != 4 or img.dtype != np.uint8:
-            raise InputError(
-                f'{results.get("ir_path")}: InfraredJitter wants an image (H, W, 4) of 8 bits, got '
-                f'{img.shape} of {img.dtype}; it belongs behind mmslg.LoadInfrared'
-            )
+        check_pair_image(img, results.get('ir_path'), 'InfraredJitter')
         wanted = np.random.rand(3) < self.prob
         gain = np.random.uniform(*self.gain) if wanted[0] else 1.0
         offset = np.random.uniform(-self.offset, self.offset) if wanted[1] else 0.0

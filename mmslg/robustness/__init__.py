@@ -1,0 +1,1 @@
+"""What a detector keeps when images are missing, moved or corrupted: plan, run, table, pictures."""
