@@ -1,4 +1,5 @@
-# The control: no Language-Guided Modulation. Captions are loaded as ever, and nothing reads them.
+# Ablation of arXiv:2601.02249, row "+ SA-Adapter": structure without language. The trunk sees the visible
+# image, as in the whole model. Captions are loaded as ever, and nothing reads them.
 _base_ = '../slgnet_mini.py'
 
 model = dict(neck=[_base_.pyramid])

@@ -1,0 +1,5 @@
+# Ablation of arXiv:2601.02249, row "+ LGM": the baseline with language and without structure. So that the
+# infrared image is not lost, the trunk sees the mean of both, as slgnet_mini_baseline.py explains.
+_base_ = '../slgnet_mini.py'
+
+model = dict(backbone=dict(trunk_input='mean', interaction_indexes=[]))

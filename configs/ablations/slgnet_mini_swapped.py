@@ -1,0 +1,5 @@
+# The mistake: the files of both images interchanged, to test a checkpoint of slgnet_mini.py on. To train
+# it says little: structure treats both images alike, so what is left is the trunk of slgnet_mini_ir_trunk.py.
+_base_ = '../slgnet_mini.py'
+
+model = dict(data_preprocessor=dict(modality='swapped'))

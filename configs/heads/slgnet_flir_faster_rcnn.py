@@ -1,0 +1,13 @@
+# SLGNet on FLIR-aligned with Faster R-CNN (arXiv:1506.01497), as MMDetection ships it.
+_base_ = '../slgnet_flir.py'
+
+from mmengine.hub import get_config
+
+model = dict(
+    get_config('mmdet::_base_/models/faster-rcnn_r50_fpn.py').model,
+    _delete_=True,
+    backbone=_base_.backbone,
+    neck=[_base_.lgm, dict(_base_.pyramid, out_strides=(4, 8, 16, 32, 64))],
+    data_preprocessor=_base_.data_preprocessor,
+)
+model['roi_head']['bbox_head']['num_classes'] = 3
