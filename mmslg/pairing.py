@@ -41,7 +41,11 @@ class Found(NamedTuple):
     unpaired: list[tuple[str, str]]
 
 
-def find_pairs(visible: str | os.PathLike, infrared: str | os.PathLike | None = None) -> Found:
+def find_pairs(
+    visible: str | os.PathLike,
+    infrared: str | os.PathLike | None = None,
+    without: str | os.PathLike | None = None,
+) -> Found:
     """Pair the images of two folders, or of one that holds both modalities, by their names.
 
     Names may differ by what names a modality (``x_RGB``, ``x_PreviewData``; ``visible/x``, ``lwir/x``;
@@ -51,6 +55,7 @@ def find_pairs(visible: str | os.PathLike, infrared: str | os.PathLike | None = 
     Args:
         visible: Folder of the visible images, or of both.
         infrared: Folder of the infrared images; None if ``visible`` holds both.
+        without: Folder that is passed over, wherever it lies.
 
     Raises:
         InputError: A folder is missing or holds no images, nothing tells the modalities apart, or no two
@@ -58,18 +63,41 @@ def find_pairs(visible: str | os.PathLike, infrared: str | os.PathLike | None = 
     """
     if infrared is None or os.path.realpath(visible) == os.path.realpath(infrared):
         roots = visible, visible
-        places = [place_of(path) for path in _images_of(visible)]
+        places = [place_of(path) for path in _images_of(visible, without)]
         listed = [Path(visible, place.path) for place in places]
         sides = pair_images(
             visible, [place.path for place in places], advice='name the folders by --rgb DIR --ir DIR'
         ).pairs
     else:
         roots = visible, infrared
-        both = [[place_of(path) for path in _images_of(root)] for root in roots]
+        both = [[place_of(path) for path in _images_of(root, without)] for root in roots]
         listed = [Path(root, place.path) for root, places in zip(roots, both) for place in places]
         taken = (_of_modality(places, what) for places, what in zip(both, (VISIBLE, INFRARED)))
         sides = match_sides(f'{visible}, {infrared}', *taken, [], by_rest=True)
     return _collect(list(sides.values()), roots, listed)
+
+
+def pairs_at(
+    visible: str | os.PathLike,
+    infrared: str | os.PathLike | None = None,
+    without: str | os.PathLike | None = None,
+) -> Found:
+    """Return the pairs of two folders or of one, see :func:`find_pairs`, or the pair of two images.
+
+    Raises:
+        InputError: There is no such file or folder, a file stands beside a folder or alone, or both images
+            are one file.
+    """
+    for path in (visible, infrared):
+        if path is not None and not os.path.exists(path):
+            raise InputError(f'{path}: no such file or folder')
+    if os.path.isdir(visible) and (infrared is None or os.path.isdir(infrared)):
+        return find_pairs(visible, infrared, without)
+    if infrared is None or os.path.isdir(visible) or os.path.isdir(infrared):
+        raise InputError(f'{visible}: wanted two images, two folders, or one folder of both modalities')
+    if os.path.samefile(visible, infrared):
+        raise InputError(f'{visible}: given as the visible and as the infrared image; wanted one of each')
+    return Found([PairFiles(Path(visible).name, os.fspath(visible), os.fspath(infrared))], [])
 
 
 def _collect(
@@ -94,11 +122,15 @@ def _collect(
     return Found(sorted(pairs), sorted(unpaired.items()))
 
 
-def _images_of(folder: str | os.PathLike) -> list[str]:
-    """Return the images below a folder but those among labels, such as masks."""
+def _images_of(folder: str | os.PathLike, without: str | os.PathLike | None) -> list[str]:
+    """Return the images below a folder but those among labels, such as masks, and in a folder of others."""
     paths = [path for path in scan(folder) if is_image(path) and 'labels' not in place_of(path).words]
+    left_out = ''
+    if paths and without is not None and os.path.isdir(without):
+        others, left_out = os.path.join(os.path.realpath(without), ''), f' but those of {without}'
+        paths = [path for path in paths if not os.path.realpath(Path(folder, path)).startswith(others)]
     if not paths:
-        raise InputError(f'{folder}: no images in this folder')
+        raise InputError(f'{folder}: no images in this folder{left_out}')
     return paths
 
 

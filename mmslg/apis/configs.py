@@ -46,7 +46,7 @@ _LEAST = {
 }
 """Whole numbers, and the least that each may be."""
 
-_HEADS = ('bbox_head', 'roi_head', 'query_head', 'mask_head')
+_HEADS = ('bbox_head', 'bbox_head_init', 'bbox_head_refine', 'roi_head', 'query_head', 'mask_head')
 
 
 def read_config(path: str, options: dict | None = None) -> Config:
@@ -74,7 +74,7 @@ def read_config(path: str, options: dict | None = None) -> Config:
         _check_option(path, cfg, key)
     try:
         cfg.merge_from_dict(options or {})
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f'{path}: --cfg-options does not fit the config: {error.args[0]}') from None
     return cfg
 

@@ -5,48 +5,78 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmdet.structures import DetDataSample
 
 from mmslg.captions.schema import parse_lines
+from mmslg.engine.identity import check_same
 from mmslg.errors import InputError
+from mmslg.pairing import PairFiles
 from mmslg.utils.io import atomic_path, check_writable, read_json, write_json
+from mmslg.utils.os_errors import explained
 from mmslg.visualization.boxes import to_polygons
 from mmslg.visualization.pair_visualizer import to_boxes
 
+ANEW = 'go on as it began, or remove it to start anew'
+
 
 class DetectionsFile:
-    """The JSON file of a run over many pairs.
+    """The JSON file of a run over many pairs, for one run at a time.
 
     Args:
         path: File to write.
         classes: Class names.
-        run: What the detections depend on; another run does not go on with them.
-        resume: Whether to go on with what is there.
+        identity: What the detections depend on beside the pairs: ``settings`` and ``files``, see
+            :func:`mmslg.engine.identity.run_identity`. Another run does not go on with them.
+        pairs: The pairs of the run.
+        resume: Whether to go on with what is there. If not, there must be no unfinished run.
 
     Attributes:
-        done: Records of pairs by name; without those that had a problem when going on.
+        done: Records by name of those pairs that are through: none of a pair that had a problem, is not
+            among ``pairs``, or whose files have changed since.
 
     Raises:
-        InputError: The file cannot be written, or what is there is of another run or unreadable.
+        InputError: The file cannot be written, another run writes it, or what is there is of another run,
+            unfinished without ``resume``, or not what this writes.
     """
 
     def __init__(
-        self, path: str | os.PathLike, classes: Sequence[str], run: dict[str, Any], resume: bool = False
+        self,
+        path: str | os.PathLike,
+        classes: Sequence[str],
+        identity: dict[str, Any],
+        pairs: Iterable[PairFiles],
+        resume: bool = False,
     ) -> None:
         self.path = check_writable(path)
-        self._classes, self._run = list(classes), run
+        self._classes, self._identity = list(classes), identity
+        self._stamps = {pair.name: _stamp(pair) for pair in pairs}
         self._journal = self.path.with_name(f'{self.path.name}.partial')
         self.done: dict[str, dict] = {}
-        if resume:
-            self._read()
-        self._write_journal()
-        self._file = open(self._journal, 'a', encoding='utf-8')  # noqa: SIM115, open until finish()
+        self._begun = False
+        with explained(self._journal):
+            self._journal.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._journal.open('a+b', buffering=0)
+        try:
+            self._lock()
+            self._start(resume)
+        except BaseException:
+            self.close()
+            raise
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f'{self._journal}: another run is writing it; wait for its end') from None
+        except OSError:
+            pass  # a file system without locks
 
     def add(self, name: str, infrared: str, sample: DetDataSample) -> None:
         """Keep the detections of a pair."""
@@ -59,7 +89,7 @@ class DetectionsFile:
             for label, score, values in zip(boxes.labels, boxes.scores, corners)
         ]
         record = dict(name=name, infrared=infrared, width=width, height=height, boxes=rows)
-        self._append(record)
+        self._append({**record, 'stamp': self._stamps[name]})
 
     def add_problem(self, name: str, problem: str) -> None:
         """Keep why a pair has no detections."""
@@ -67,12 +97,23 @@ class DetectionsFile:
 
     def _append(self, record: dict) -> None:
         self.done[record['name']] = record
-        self._file.write(json.dumps(record) + '\n')
-        self._file.flush()
+        self._write_line(record)
+
+    def _write_line(self, data: dict) -> None:
+        with explained(self._journal):
+            line = memoryview(json.dumps(data).encode() + b'\n')
+            while line:
+                line = line[self._file.write(line) :]
 
     def close(self) -> None:
-        """Leave the journal, so that the run can go on."""
-        self._file.close()
+        """Leave the journal, so that the run can go on; one that holds no pair goes."""
+        if self._file.closed:
+            return
+        with self._file:
+            self._file.seek(0)
+            content = self._file.read()
+            if not content or (self._begun and content.count(b'\n') < 2):
+                self._journal.unlink(missing_ok=True)
 
     def finish(self, problems: dict[str, str]) -> None:
         """Write the file and remove the journal.
@@ -80,9 +121,9 @@ class DetectionsFile:
         Args:
             problems: Reason by what has no detections, a pair or a file.
         """
-        self.close()
         write_json(self.path, self._coco(problems))
         self._journal.unlink(missing_ok=True)
+        self.close()
 
     def write_dota(self, folder: str | os.PathLike) -> None:
         """Write ``Task1_CLASS.txt``, DOTA's form of results: name, score, four corners a line."""
@@ -92,7 +133,7 @@ class DetectionsFile:
                 for found, score, *values in record.get('boxes', ()):
                     if found == label:
                         corners = ' '.join(f'{v:.2f}' for v in _corners(values))
-                        lines.append(f'{_stem(record["name"])} {score:.4f} {corners}\n')
+                        lines.append(f'{_dota_name(record["name"])} {score:.4f} {corners}\n')
             with atomic_path(Path(folder) / f'Task1_{name.replace("/", "_")}.txt') as temporary:
                 temporary.write_text(''.join(lines), encoding='utf-8')
 
@@ -105,6 +146,7 @@ class DetectionsFile:
                 file_name_ir=record['infrared'],
                 width=record['width'],
                 height=record['height'],
+                stamp=record['stamp'],
             )
             images.append(image)
             for label, score, *values in record['boxes']:
@@ -121,63 +163,120 @@ class DetectionsFile:
                     row['segmentation'] = [values]
                 annotations.append({**row, 'area': box[2] * box[3], 'iscrowd': 0})
         return dict(
-            info=self._run,
+            info=self._identity,
             images=images,
             annotations=annotations,
             categories=[dict(id=i + 1, name=name) for i, name in enumerate(self._classes)],
             problems=[dict(name=name, reason=reason) for name, reason in problems.items()],
         )
 
-    def _read(self) -> None:
-        """Take over the pairs that are done, those of the finished file first."""
-        if self.path.is_file():
+    def _start(self, resume: bool) -> None:
+        """Read what is done, and begin the journal unless it has begun."""
+        self._file.seek(0)
+        content = self._file.read()
+        whole = content[: content.rfind(b'\n') + 1]  # a killed run may leave half a line
+        if not resume:
+            if whole.count(b'\n') > 1:
+                raise InputError(
+                    f'{self._journal}: of an unfinished run; go on with --resume, or remove it to start anew'
+                )
+            whole = b''
+        elif self.path.is_file():
             self._take_finished(read_json(self.path))
-        if self._journal.is_file():
-            content = self._journal.read_bytes()
-            content = content[: content.rfind(b'\n') + 1]  # a killed run may leave half a line
-            for _, record in parse_lines(self._journal, content, dict):
-                if 'run' in record:
-                    self._check(self._journal, record['run'])
-                elif 'boxes' in record:
-                    self.done[record['name']] = record
+        lines = [line for _, line in parse_lines(self._journal, whole, _object)]
+        if lines:
+            check_same(self._journal, lines[0].get('run'), self._identity, ANEW)
+        for record in lines[1:]:
+            self._take(self._journal, record)
+        self._file.truncate(len(whole))
+        if not lines:
+            self._write_line(dict(run=self._identity))
+        self._begun = True
 
     def _take_finished(self, data: Any) -> None:
-        self._check(self.path, data.get('info') if isinstance(data, dict) else None)
-        records = {
-            image['id']: dict(
-                name=image['file_name'],
-                infrared=image['file_name_ir'],
-                width=image['width'],
-                height=image['height'],
-                boxes=[],
-            )
-            for image in data['images']
-        }
-        for row in data['annotations']:
-            x, y, w, h = row['bbox']
-            values = row['segmentation'][0] if 'segmentation' in row else [x, y, x + w, y + h]
-            records[row['image_id']]['boxes'].append([row['category_id'] - 1, row['score'], *values])
-        self.done = {record['name']: record for record in records.values()}
+        """Take over what a finished file holds."""
+        before = data.get('info') if isinstance(data, dict) else None
+        check_same(self.path, before, self._identity, ANEW)
+        try:
+            records = {
+                image['id']: dict(
+                    name=image['file_name'],
+                    infrared=image['file_name_ir'],
+                    width=image['width'],
+                    height=image['height'],
+                    stamp=image.get('stamp'),
+                    boxes=[],
+                )
+                for image in data['images']
+            }
+            for row in data['annotations']:
+                x, y, w, h = row['bbox']
+                values = row['segmentation'][0] if 'segmentation' in row else [x, y, x + w, y + h]
+                records[row['image_id']]['boxes'].append([row['category_id'] - 1, row['score'], *values])
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+            raise InputError(f'{self.path}: the detections of a run were changed; remove the file') from None
+        for record in records.values():
+            self._take(self.path, record)
 
-    def _check(self, path: Path, run: Any) -> None:
-        if run != self._run:
-            known = run if isinstance(run, dict) else {}
-            differ = [key for key in {**self._run, **known} if self._run.get(key) != known.get(key)]
+    def _take(self, path: Path, record: dict) -> None:
+        """Take over a record that was read, if its pair is one of this run and has not changed."""
+        if 'problem' in record:
+            return
+        if not _is_record(record, len(self._classes)):
+            raise InputError(f'{path}: the detections of a run were changed; remove the file')
+        name, stamp = record['name'], record['stamp']
+        if stamp is not None and self._stamps.get(name) == stamp:
+            self.done[name] = record
+
+
+def check_dota_names(names: Iterable[str]) -> None:
+    """See that pairs keep names of their own in DOTA's form.
+
+    Raises:
+        InputError: Two do not.
+    """
+    known: dict[str, str] = {}
+    for name in names:
+        first = known.setdefault(_dota_name(name), name)
+        if first != name:
             raise InputError(
-                f'{path}: is of another run (other {", ".join(differ)}); go on as it began, or leave out '
-                '--resume to start anew'
+                f"{first!r} and {name!r} are one name in DOTA's form, {_dota_name(name)}; rename one"
             )
 
-    def _write_journal(self) -> None:
-        """Start the journal with what is done, whole."""
-        lines = [dict(run=self._run), *self.done.values()]
-        with atomic_path(self._journal) as temporary:
-            temporary.write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
+
+def _dota_name(name: str) -> str:
+    """Return what a pair is called in DOTA's form, which parts its columns by spaces."""
+    return '_'.join(str(Path(name).with_suffix('')).split())
+
+
+def _stamp(pair: PairFiles) -> list[list[int]] | None:
+    """Return size and time of change of both files; None if one is not there."""
+    try:
+        found = [os.stat(path) for path in (pair.visible, pair.infrared)]
+    except OSError:
+        return None
+    return [[status.st_size, status.st_mtime_ns] for status in found]
 
 
 def _corners(values: Sequence[float]) -> list[float]:
     return to_polygons([values]).ravel().tolist()
 
 
-def _stem(name: str) -> str:
-    return str(Path(name).with_suffix('')).replace(' ', '_')
+def _object(data: Any) -> dict:
+    if not isinstance(data, dict):
+        raise InputError(f'wanted an object, got {data!r:.60}')
+    return data
+
+
+def _is_record(record: dict, num_classes: int) -> bool:
+    """Whether something that was read is a record of a pair with detections."""
+    kinds = dict(name=str, infrared=str, width=int, height=int, boxes=list)
+    if not all(isinstance(record.get(key), kind) for key, kind in kinds.items()) or 'stamp' not in record:
+        return False
+    return all(
+        isinstance(row, list)
+        and len(row) in (6, 10)
+        and all(isinstance(value, (int, float)) for value in row)
+        and row[0] in range(num_classes)
+        for row in record['boxes']
+    )

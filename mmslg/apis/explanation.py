@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmslg.apis.inference import predict
 from mmslg.apis.profiling import find_parts
+from mmslg.errors import InputError
 from mmslg.models.backbones import SLGViT
 from mmslg.models.layers import FeatureFusionAdapter, HierarchicalStructuralAlignment, SparseAttention
 from mmslg.models.necks import LanguageGuidedModulation
@@ -81,9 +82,11 @@ def explain(model: nn.Module, packed: dict) -> Explanation:
         packed: A sample of a test pipeline.
 
     Raises:
-        InputError: The model's backbone is not ``mmslg.SLGViT``.
+        InputError: The model's backbone is not ``mmslg.SLGViT``, or it has no structure encoder.
     """
     parts = find_parts(model)
+    if parts.backbone.structure_encoder is None:
+        raise InputError('the backbone has no structure encoder (interaction_indexes=[]): nothing to explain')
     explanation = Explanation()
     with _recorded(parts.backbone, parts.lgm, explanation):
         explanation.found['all'] = predict(model, packed)

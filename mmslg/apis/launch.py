@@ -115,15 +115,21 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def fit_to_machine(cfg: Config) -> None:
-    """Replace AMP by fp32 where there is no GPU, and say so."""
-    wrapper = cfg.get('optim_wrapper') or {}
-    if torch.cuda.is_available() or wrapper.get('type') != 'AmpOptimWrapper':
+    """Where there is no GPU, replace AMP by fp32 and synchronised batch norm by the plain one, and say so."""
+    if torch.cuda.is_available():
         return
-    wrapper['type'] = 'OptimWrapper'
-    for key in ('loss_scale', 'dtype'):
-        wrapper.pop(key, None)
-    if rank() == 0:
-        print('no GPU here: fp32 in the place of AMP', flush=True)
+    wrapper = cfg.get('optim_wrapper') or {}
+    instead = []
+    if wrapper.get('type') == 'AmpOptimWrapper':
+        wrapper['type'] = 'OptimWrapper'
+        for key in ('loss_scale', 'dtype'):
+            wrapper.pop(key, None)
+        instead.append('fp32 in the place of AMP')
+    if cfg.get('sync_bn') and cfg.get('launcher', 'none') != 'none':
+        cfg.sync_bn = None
+        instead.append('batch norm of each process by itself')
+    if instead and rank() == 0:
+        print(f'no GPU here: {", ".join(instead)}', flush=True)
 
 
 def missing_cuda_ops() -> str:

@@ -85,8 +85,9 @@ class PairCaptions:
         if given is not None:
             caption, kind = _structured(given), 'given'
         elif self._lookup is not None:
+            told = self._lookup.caption(key), torch.from_numpy(np.array(self._lookup.embedding(key)))
             self._counts['from the store'] += 1
-            return self._lookup.caption(key), torch.from_numpy(np.array(self._lookup.embedding(key)))
+            return told
         elif self._captioner is not None:
             caption, kind = self._write(key, visible, infrared), 'from the captioner'
         else:
@@ -100,6 +101,8 @@ class PairCaptions:
             return None
         if caption is None or self._variant == 'none':
             return torch.zeros(self._shape)
+        if self._variant == 'constant' and self._store is not None:
+            return torch.from_numpy(np.array(self._store[min(self._store)]))
         variant = VARIANTS[self._variant]
         classes = self._classes if variant == 'class_names' else ()
         phrases = rewrite({'': _structured(caption)}, variant, classes)[''].components()

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from mmcv.transforms import Compose
 from mmdet.structures import DetDataSample
@@ -18,6 +19,7 @@ from torch import Tensor
 from mmslg.apis.configs import read_config
 from mmslg.apis.inference import load_detector, predict_batch
 from mmslg.apis.pair_captions import PairCaptions
+from mmslg.apis.supervision import PairSample
 from mmslg.captions.captioners.base import Captioner
 from mmslg.captions.encoders.base import TextEncoder
 from mmslg.captions.schema import StructuredCaption
@@ -26,6 +28,8 @@ from mmslg.errors import InputError
 from mmslg.models.compilation import compile_features
 from mmslg.models.modules import first_of
 from mmslg.models.necks import LanguageGuidedModulation
+from mmslg.pairing import pairs_at
+from mmslg.utils.cli import one_line
 from mmslg.utils.image_io import Image
 from mmslg.utils.progress import progress_bar
 from mmslg.visualization.pair_visualizer import draw_sample
@@ -91,6 +95,10 @@ class PairInferencer:
     ) -> None:
         self.cfg = config.copy() if isinstance(config, Config) else read_config(os.fspath(config))
         init_default_scope(self.cfg.get('default_scope', 'mmdet'))
+        if not self.cfg.get('test_dataloader'):
+            raise InputError(
+                f'{self.cfg.filename}: no test_dataloader, whose pipeline and classes are wanted'
+            )
         dataset = self.cfg.test_dataloader.dataset
         self.model = load_detector(self.cfg, os.fspath(checkpoint), device)
         self.device = next(self.model.parameters()).device
@@ -129,17 +137,25 @@ class PairInferencer:
         caption, text = self.captions.of(pair.key, visible, infrared, pair.caption)
         if text is not None:
             info['text'] = text
-        packed = self._pipeline(info)
+        try:
+            packed = self._pipeline(info)
+        except cv2.error as error:  # a side that has no pixel left
+            raise InputError(
+                f'{pair.key or "pair"}: the pipeline of the test cannot scale images of this shape '
+                f'({error.err or one_line(error)}); wanted no side that is many times the other'
+            ) from None
         paths = [image if isinstance(image, str) else '' for image in (visible, infrared)]
         packed['data_samples'].set_metainfo(dict(img_path=paths[0], ir_path=paths[1], caption=caption))
+        packed['data_samples'] = PairSample.of(packed['data_samples'], self.classes)
         return packed
 
-    def predict(self, pairs: Sequence[Pair]) -> list[DetDataSample]:
+    def predict(self, pairs: Sequence[Pair]) -> list[PairSample]:
         """Detect in one batch of pairs; nothing is written or printed.
 
         Returns:
             A data sample a pair; ``pred_instances`` on the CPU, with ``bboxes`` ``(N, 4)`` as (x1, y1, x2,
-            y2) or ``(N, 5)`` as (x, y, w, h, angle) in pixels of the visible image, ``scores``, ``labels``.
+            y2) or ``(N, 5)`` as (x, y, w, h, angle) in pixels of the visible image, ``scores``, ``labels``;
+            ``to_supervision()`` gives the form of that package.
 
         Raises:
             InputError: A pair cannot be read.
@@ -162,7 +178,9 @@ class PairInferencer:
         """Detect in a pair or many.
 
         Args:
-            inputs: A pair (:class:`Pair`, or two paths or arrays), a list or a generator of pairs.
+            inputs: A pair (:class:`Pair`, or two paths or arrays), a list or a generator of pairs, two
+                folders (visible, infrared), or the path of one folder with both, whose pairs are told by
+                names, see :func:`mmslg.pairing.find_pairs`.
             batch_size: Pairs that go through the model at once.
             pred_score_thr: Lowest score that is returned and drawn.
             out_dir: Folder for pictures with the boxes on both images; none if empty.
@@ -170,18 +188,21 @@ class PairInferencer:
             show_progress: Show progress.
 
         Returns:
-            ``predictions``, data samples in the order of the pairs, and ``visualization``, the pictures,
-            empty unless asked for.
+            ``predictions``, data samples in the order of the pairs, :class:`PairSample` each, with
+            ``img_path``; ``visualization``, the pictures, empty unless asked for; and ``unpaired``, (path,
+            reason) of every image in the folders that has no partner.
 
         Raises:
-            InputError: A pair cannot be read; those before it are lost. ``tools/infer.py`` goes on.
+            InputError: A pair cannot be read; those before it are lost. ``tools/infer.py`` goes on. Or there
+                is no such folder, or it holds no pairs.
         """
         if batch_size < 1:
             raise InputError(f'batch_size={batch_size}: wanted at least 1')
-        pairs = iter([_pair(inputs)] if _is_pair(inputs) else map(_pair, inputs))
-        total = 1 if _is_pair(inputs) else len(inputs) if isinstance(inputs, Sequence) else None
+        pairs, unpaired = _pairs(inputs)
+        total = len(pairs) if isinstance(pairs, Sequence) else None
         bar = progress_bar(total, 'pairs') if show_progress else None
         predictions, pictures = [], []
+        names: set[str] = set()
         for batch in _batches(pairs, batch_size):
             packed = [self.pack(pair) for pair in batch]
             for pair, sample in zip(batch, self.predict_packed(packed, pred_score_thr)):
@@ -192,10 +213,15 @@ class PairInferencer:
                         pictures.append(picture)
                     if out_dir:
                         name = picture_name(pair.key) if pair.key else f'{len(predictions):06d}'
+                        if name in names:  # of a pair of another folder
+                            name = f'{name}-{len(predictions):06d}'
+                        names.add(name)
                         write_picture(Path(out_dir) / f'{name}.png', picture)
                 if bar is not None:
                     bar.update()
-        return dict(predictions=predictions, visualization=pictures)
+        if bar is not None:
+            bar.close()
+        return dict(predictions=predictions, visualization=pictures, unpaired=unpaired)
 
     def draw(self, pair: Pair, sample: DetDataSample, score_thr: float = 0.0) -> np.ndarray:
         """Return both images and their mean side by side, with the boxes on each, ``(H, W, 3)`` BGR uint8."""
@@ -232,6 +258,21 @@ def _pair(inputs: Any) -> Pair:
             f'wanted a pair, (visible, infrared) as two paths or arrays, got {type(inputs).__name__}'
         )
     return Pair(*inputs)
+
+
+def _pairs(inputs: Any) -> tuple[Iterable[Pair], list[tuple[str, str]]]:
+    """Return the pairs of what the inferencer was called with, and which images have no partner."""
+    paths = (inputs,) if isinstance(inputs, (str, os.PathLike)) else inputs
+    if paths is not inputs or (
+        _is_pair(paths) and all(isinstance(p, (str, os.PathLike)) and os.path.isdir(p) for p in paths)
+    ):
+        found = pairs_at(*paths)
+        return [Pair(files.visible, files.infrared, files.name) for files in found.pairs], found.unpaired
+    if _is_pair(inputs):
+        return [_pair(inputs)], []
+    if not isinstance(inputs, Iterable):
+        raise InputError(f'wanted a pair, pairs or folders, got {type(inputs).__name__}')
+    return [_pair(one) for one in inputs] if isinstance(inputs, Sequence) else map(_pair, inputs), []
 
 
 def _batches(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:

@@ -15,6 +15,22 @@ if TYPE_CHECKING:
     from supervision import Detections
 
 
+class PairSample(DetDataSample):
+    """MMDetection's data sample, which turns itself into the form of supervision."""
+
+    @classmethod
+    def of(cls, sample: DetDataSample, classes: Sequence[str]) -> PairSample:
+        """Return a data sample with the same content and the names of the classes in ``classes``."""
+        own = cls()
+        own.update(sample)
+        own.set_metainfo(dict(classes=tuple(classes)))
+        return own
+
+    def to_supervision(self) -> Detections:
+        """Return the predictions with their class names, see :func:`to_supervision`."""
+        return to_supervision(self, self.classes)
+
+
 def to_supervision(sample: DetDataSample, classes: Sequence[str] = ()) -> Detections:
     """Turn the predictions of a data sample into ``supervision.Detections``.
 
@@ -30,7 +46,7 @@ def to_supervision(sample: DetDataSample, classes: Sequence[str] = ()) -> Detect
 
     Example:
         >>> found = inferencer(('visible.jpg', 'infrared.jpg'))['predictions'][0]
-        >>> to_supervision(found, inferencer.classes).data['class_name']
+        >>> found.to_supervision().data['class_name']
         array(['person', 'car'], dtype='<U6')
     """
     try:

@@ -91,12 +91,14 @@ def build_alone(
         trunk = FrozenTrunk(**cfg.model.backbone.trunk).to(device)
         return trunk_variant(trunk, batch(None)['inputs']['rgb'], compiled)
     if name == 'backbone':
-        backbone = MODELS.build(cfg.model.backbone).to(device)
-        neck = MODELS.build(cfg.model.neck).to(device)
+        features = nn.Module()
+        features.backbone = MODELS.build(cfg.model.backbone)
+        features.neck = MODELS.build(cfg.model.neck)
+        features.to(device)
         if compiled:
-            backbone.compile(dynamic=False)
-            neck.compile(dynamic=False)
-        return features_variant(backbone, neck, batch(_text_dims(neck))['inputs'])
+            compile_features(features)
+        inputs = batch(_text_dims(features))['inputs']
+        return features_variant(features.backbone, features.neck, inputs)
     model = MODELS.build(cfg.model).to(device)
     model.init_weights()
     if compiled:
@@ -113,13 +115,14 @@ def measured_layers(parts: Parts, inputs: dict) -> dict[str, Callable[[], object
     """Give every layer on top of the trunk as a call of its own, in the order of the flow."""
     backbone = parts.backbone
     rgb, ir = inputs['rgb'], inputs['ir']
-    feats, shapes = flatten_levels(backbone.structure_encoder(rgb, ir))
     height, width = (side // parts.trunk.patch_size for side in rgb.shape[-2:])
     centers = token_centers(height, width, rgb.device)
     tokens = torch.randn(len(rgb), height * width, parts.trunk.embed_dims, device=rgb.device)
     out = backbone(inputs)
     calls: dict[str, Callable[[], object]] = {}
-    calls['structure encoder'] = partial(backbone.structure_encoder, rgb, ir)
+    if backbone.structure_encoder is not None:
+        feats, shapes = flatten_levels(backbone.structure_encoder(rgb, ir))
+        calls['structure encoder'] = partial(backbone.structure_encoder, rgb, ir)
     for i, adapter in enumerate(backbone.adapters):
         calls[f'adapter {i}: injection'] = partial(adapter, tokens, feats, shapes, centers)
         if adapter.evolution is not None:
@@ -139,11 +142,14 @@ class Clock:
     Args:
         device: ``'cpu'`` or ``'cuda'``; the latter is synchronised around each call.
         amp: Run in mixed precision.
+        now: Reads the time in seconds; ``time.process_time`` counts what the process computed, whatever else
+            a machine did meanwhile.
     """
 
-    def __init__(self, device: str, amp: bool = False) -> None:
+    def __init__(self, device: str, amp: bool = False, now: Callable[[], float] = time.perf_counter) -> None:
         self.device = device
         self.amp = amp
+        self.now = now
 
     @contextlib.contextmanager
     def _setting(self, phase: str) -> Iterator[None]:
@@ -154,10 +160,10 @@ class Clock:
         """Run ``call`` once, with gradients if ``phase`` is ``'step'``, and return the seconds it took."""
         with self._setting(phase):
             self._synchronise()
-            start = time.perf_counter()
+            start = self.now()
             call()
             self._synchronise()
-            return time.perf_counter() - start
+            return self.now() - start
 
     def _synchronise(self) -> None:
         if self.device == 'cuda':

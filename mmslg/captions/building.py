@@ -6,7 +6,7 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mmengine.registry import Registry
@@ -52,7 +52,21 @@ def build_text_encoder(name: str, **options: Any) -> TextEncoder:
     return _build(TEXT_ENCODERS, 'text encoder', name, options)
 
 
+def check_names(captioner: str, captioner_options: dict, encoder: str, encoder_options: dict) -> None:
+    """See that there are such a captioner and text encoder that take such options; none is built.
+
+    Raises:
+        InputError: There are not.
+    """
+    _factory(CAPTIONERS, 'captioner', captioner, captioner_options)
+    _factory(TEXT_ENCODERS, 'text encoder', encoder, encoder_options)
+
+
 def _build(registry: Registry, what: str, name: str, options: dict[str, Any]) -> Any:
+    return _factory(registry, what, name, options)(**options)
+
+
+def _factory(registry: Registry, what: str, name: str, options: dict[str, Any]) -> Callable[..., Any]:
     registry.import_from_location()
     if name not in registry.module_dict:
         known = ', '.join(sorted(registry.module_dict))
@@ -62,4 +76,4 @@ def _build(registry: Registry, what: str, name: str, options: dict[str, Any]) ->
         inspect.signature(factory).bind(**options)
     except TypeError as error:
         raise InputError(f'{what} {name!r}: {error}') from None
-    return factory(**options)
+    return factory

@@ -22,8 +22,8 @@ class CaptionLookup:
     Args:
         stores: File or files written by ``tools/captions/encode.py``, by one encoder.
         variant: ``'structured'``, ``'free_form'``, ``'class_names'``, ``'shuffled'`` (the caption of another
-            pair of the stores) or ``'none'`` (zeros): see :mod:`mmslg.captions.variants`. The stores must
-            have been written for it.
+            pair of the stores), ``'constant'`` (that of the first pair by name for all) or ``'none'``
+            (zeros): see :mod:`mmslg.captions.variants`. The stores must have been written for it.
         seed: Decides who gets whose caption when shuffled. The same in training and testing.
 
     Raises:
@@ -54,6 +54,7 @@ class CaptionLookup:
         for store in self.stores:
             store.verify()
         self._partners = self._shuffle(seed) if variant == 'shuffled' else None
+        self._constant = min(key for store in self.stores for key in store) if variant == 'constant' else None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -69,7 +70,7 @@ class CaptionLookup:
         Raises:
             InputError: The stores have no caption of the pair.
         """
-        source = self._source(key)
+        source = self.source(key)
         embedding = self._store_of(source)[source]
         return np.zeros_like(embedding) if self.variant == 'none' else embedding
 
@@ -79,9 +80,15 @@ class CaptionLookup:
         Raises:
             InputError: The stores have no caption of the pair.
         """
-        source = self._source(key)
+        source = self.source(key)
         caption = self._store_of(source).caption(source)
         return None if self.variant == 'none' else caption
+
+    def source(self, key: str) -> str:
+        """Return the pair whose caption the pair ``key`` gets."""
+        if self._constant is not None and any(key in store for store in self.stores):
+            return self._constant
+        return key if self._partners is None else self._partners.get(key, key)
 
     def check(self, keys: Iterable[str]) -> None:
         """Raise InputError if any of the pairs has no caption."""
@@ -107,10 +114,6 @@ class CaptionLookup:
             if key in store:
                 return store
         return self.stores[0]  # which says that it has no such caption
-
-    def _source(self, key: str) -> str:
-        """Return the pair whose caption the pair ``key`` gets."""
-        return key if self._partners is None else self._partners.get(key, key)
 
 
 def _check_variant(store: CaptionStore, variant: str) -> None:

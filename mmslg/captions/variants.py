@@ -7,6 +7,7 @@ variant         what the four parts of a pair hold                         store
 ``free_form``   the same words as one sentence, in every part              ``free_form``
 ``class_names`` the list of the classes, in every part of every pair       ``class_names``
 ``shuffled``    the structured caption of another pair                     ``structured``
+``constant``    the structured caption of one pair, the same for all       ``structured``
 ``none``        zeros: no text at all                                      ``structured``
 ==============  =========================================================  ==========================
 
@@ -14,10 +15,13 @@ A variant is one word of a config: ``dataset=dict(caption_variant='shuffled')``.
 All have the same shape, so the model and its number of parameters stay the same.
 
 ``shuffled`` tells whether captions help by what they say or by what any text would do: the captions and how
-often each occurs stay, only which pair they belong to is lost. With ``none`` Language-Guided Modulation is
-left with one learned scale and shift per channel, the same for all pairs. A model without Language-Guided
-Modulation, which the article's ablation starts from, is another thing: a config whose neck has no ``lgm``
-and whose datasets have no ``caption_store``.
+often each occurs stay, only which pair they belong to is lost. With ``constant`` and with ``none``
+Language-Guided Modulation is left with one learned scale and shift per channel, the same for all pairs: what
+remains of it without language. ``constant`` learns them through all layers, since it says something; ``none``
+through biases alone. The pair whose caption all get is the first of the stores by name.
+
+A model without Language-Guided Modulation, which the article's ablation starts from, is another thing: a
+config whose neck has no ``lgm`` and whose datasets have no ``caption_store``.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ STORE_VARIANTS = ('structured', 'free_form', 'class_names')
 VARIANTS: Mapping[str, str] = {
     **{name: name for name in STORE_VARIANTS},
     'shuffled': 'structured',
+    'constant': 'structured',
     'none': 'structured',
 }
 """Every variant, and that of the store it is made from."""

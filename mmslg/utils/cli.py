@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +24,8 @@ USER_ERRORS = (InputError, FileNotFoundError, NotADirectoryError, IsADirectoryEr
 BROKEN_PIPE = 141
 INTERRUPTED = 130
 TERMINATED = 143
+LIBRARIES_AMONG_THEMSELVES = 'DeprecationWarning: `num_anchors`', 'torch.meshgrid: in an upcoming release'
+"""Warnings of MMDetection about its own code, which say nothing to whoever runs a tool."""
 PATIENCE = 5.0
 """Seconds that other processes of a run leave to the first, so that a failure of all is said once."""
 
@@ -56,6 +59,8 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     Args:
         main: Takes no argument, returns an exit code or None.
     """
+    for message in LIBRARIES_AMONG_THEMSELVES:
+        warnings.filterwarnings('ignore', message)
     logging.raiseExceptions = False  # a log that a full disk does not take is no traceback
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'  # nothing that a tool loads may run code
     for stream in (sys.stdout, sys.stderr):
@@ -141,6 +146,30 @@ def parse_positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ArgumentTypeError(f'wanted a number of at least 1, got {text!r}')
     return int(text)
+
+
+def parse_seed(text: str) -> int:
+    """Read a whole number from 0.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    if not text.isdecimal():
+        raise ArgumentTypeError(f'wanted a whole number from 0, got {text!r}')
+    return int(text)
+
+
+def parse_score(text: str) -> float:
+    """Read a score, a number from 0 to 1.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    with suppress(ValueError):
+        score = float(text)
+        if 0 <= score <= 1:
+            return score
+    raise ArgumentTypeError(f'wanted a score from 0 to 1, got {text!r}')
 
 
 def parse_size(text: str) -> tuple[int, int]:

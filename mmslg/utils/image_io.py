@@ -68,6 +68,8 @@ def _read(path: str | os.PathLike, what: str) -> bytes:
         raise InputError(f'{path}: no such file, wanted the {what} image of a pair') from None
     except OSError as error:
         raise InputError(explain(error, path) or f'{path}: {error}') from None
+    except ValueError as error:  # a NUL in the name
+        raise InputError(f'{os.fspath(path)!r}: no name of a file ({error})') from None
     if not data:
         raise InputError(f'{path}: the {what} image is empty (0 bytes); get the file again')
     return data
@@ -262,7 +264,10 @@ def looks_swapped(visible: Image, infrared: Image) -> bool:
 
 def _spread(image: Image) -> float:
     if not isinstance(image, np.ndarray):
-        image = cv2.imread(os.fspath(image), cv2.IMREAD_REDUCED_COLOR_8)
+        try:
+            image = cv2.imread(os.fspath(image), cv2.IMREAD_REDUCED_COLOR_8)
+        except cv2.error:  # fewer than eight pixels on a side
+            image = cv2.imread(os.fspath(image))
     if image is None or image.ndim != 3 or not image.size:
         return 0.0
     small = image[::4, ::4].astype(np.int32)

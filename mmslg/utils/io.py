@@ -71,11 +71,15 @@ def try_folder(path: str | os.PathLike) -> None:
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike, new: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is on the disk, then renamed to ``path``.
 
     If the body raises, the temporary file is removed and ``path`` stays as it was. The parent
     folder is made. The temporary name keeps the suffix, since image writers choose by it.
+
+    Args:
+        path: The file.
+        new: If the name is taken when the body is done, leave that file as it is.
 
     Raises:
         InputError: ``path`` cannot be written: see :func:`check_writable`; or its folder cannot be
@@ -93,8 +97,12 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         with _failures_of_writing(temporary, path):
             yield temporary
             _finish(temporary)
-            temporary.replace(path)
-            temporary, made = None, []
+            if new:
+                _link(temporary, path)
+            else:
+                temporary.replace(path)
+                temporary = None
+            made = []
     finally:
         if temporary:
             temporary.unlink(missing_ok=True)
@@ -136,6 +144,16 @@ def _finish(temporary: Path) -> None:
     temporary.chmod(0o666 & ~umask)
     with open(temporary, 'rb') as file:
         os.fsync(file.fileno())
+
+
+def _link(temporary: Path, path: Path) -> None:
+    """Give the file its name, unless it is taken."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    except OSError:  # the disk knows no hard links
+        temporary.replace(path)
 
 
 @contextmanager
@@ -191,9 +209,9 @@ def refuse_overwriting(out: str | os.PathLike | None, *inputs: str | os.PathLike
             )
 
 
-def write_json(path: str | os.PathLike, data: Any, **kwargs: Any) -> None:
-    """Write ``data`` as JSON to ``path``, whole or not at all; keywords go to ``json.dumps``."""
-    with atomic_path(path) as temporary:
+def write_json(path: str | os.PathLike, data: Any, new: bool = False, **kwargs: Any) -> None:
+    """Write ``data`` as JSON to ``path`` by :func:`atomic_path`; other keywords go to ``json.dumps``."""
+    with atomic_path(path, new) as temporary:
         temporary.write_text(json.dumps(data, **kwargs) + '\n', encoding='utf-8')
 
 

@@ -34,16 +34,16 @@ class _Bar(tqdm):
 
     def update(self, n: float | None = 1) -> bool | None:
         shown = super().update(n)
-        if self.n >= self.total:
+        if self.total is not None and self.n >= self.total:
             self.close()
         return shown
 
 
-def progress_bar(total: int, what: str, interval: float | None = None) -> tqdm:
+def progress_bar(total: int | None, what: str, interval: float | None = None) -> tqdm:
     """Return a bar on standard error; ``bar.update(n)`` counts ``n`` more, and the last one closes it.
 
     Args:
-        total: Count at the end.
+        total: Count at the end, None if it is not known; close the bar then.
         what: What is counted, in the plural.
         interval: Seconds between reports; None takes 0.2 on a terminal and 5 elsewhere.
     """

@@ -43,8 +43,8 @@ def build_split(cfg: Config, split: str, as_test: bool = False) -> BaseDataset:
     MMLogger.get_current_instance().setLevel('WARNING')
     options = deepcopy(cfg[f'{split}_dataloader'].dataset)
     if as_test:
-        pipeline = _innermost(cfg.test_dataloader.dataset)[0].pipeline
-        for inner in _innermost(options):
+        pipeline = innermost_datasets(cfg.test_dataloader.dataset)[0].pipeline
+        for inner in innermost_datasets(options):
             inner.update(pipeline=pipeline, test_mode=True)
     with explain_config_errors(cfg):
         dataset = DATASETS.build(options)
@@ -53,10 +53,10 @@ def build_split(cfg: Config, split: str, as_test: bool = False) -> BaseDataset:
     return dataset
 
 
-def _innermost(options: dict) -> list[dict]:
+def innermost_datasets(options: dict) -> list[dict]:
     """Return the settings of the datasets within wrappers such as RepeatDataset and ConcatDataset."""
     inner = options.get('datasets') or ([options['dataset']] if 'dataset' in options else [])
-    return [each for child in inner for each in _innermost(child)] or [options]
+    return [each for child in inner for each in innermost_datasets(child)] or [options]
 
 
 def caption_of(info: dict) -> dict[str, str]:

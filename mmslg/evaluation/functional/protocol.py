@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,3 +77,16 @@ def format_figures(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str
         '  '.join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:]))])
         for line in lines
     )
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = False) -> str:
+    """Write a table in Markdown.
+
+    Args:
+        head: Names of the columns.
+        rows: Their cells, written out.
+        numbers: Set all columns but the first to the right.
+    """
+    rule = '|---' + ('|---:' if numbers else '|---') * (len(head) - 1) + '|'
+    head, *lines = ('| ' + ' | '.join(c.replace('|', '\\|') for c in line) + ' |' for line in (head, *rows))
+    return '\n'.join([head, rule, *lines])

@@ -108,6 +108,6 @@ class PairedCocoMetric(BaseMetric):
         print_log('\n'.join([str(self.describe()), *filter(None, notes), format_coco(rows)]), 'current')
         figures = {f'bbox_{name}': value for name, value in rows['all'].stats.items()}
         figures |= {f'{name}_precision': c.ap for name, c in rows['all'].classes.items()}
-        for condition in rows.keys() - {'all'}:
+        for condition in (name for name in rows if name != 'all'):
             figures |= {f'bbox_{k}_{condition}': rows[condition].stats[k] for k in ('mAP', 'mAP_50')}
         return figures
