@@ -11,20 +11,19 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle threads do not spin
 
 from mmslg.apis.launch import add_cfg_options, read_config
-from mmslg.engine.data_files import file_hash
+from mmslg.engine.identity import detection_identity
 from mmslg.errors import InputError
-from mmslg.pairing import Found, PairFiles, find_pairs
-from mmslg.utils.cli import run
+from mmslg.pairing import PairFiles, pairs_at
+from mmslg.utils.cli import parse_score, run
 from mmslg.utils.io import check_folder, refuse_overwriting
 from mmslg.utils.progress import progress_bar
 
@@ -44,7 +43,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--json', metavar='FILE', help='detections in COCO form [OUT/detections.json]')
     parser.add_argument('--dota', metavar='DIR', help="detections in DOTA's form as well, a file a class")
     parser.add_argument('--no-pictures', dest='pictures', action='store_false', help='write no pictures')
-    parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score that is kept [0.3]')
+    parser.add_argument('--score-thr', type=parse_score, default=0.3, help='lowest score that is kept [0.3]')
     parser.add_argument('--batch-size', type=int, default=1, help='pairs at once [1]')
     parser.add_argument('--device', help='such as cpu or cuda:1 [the GPU if there is one]')
     parser.add_argument('--captions', metavar='STORE', help='captions that tools/captions/encode.py wrote')
@@ -67,28 +66,35 @@ def main() -> int:
     args = parse_args()
     if args.batch_size < 1:
         raise InputError(f'--batch-size {args.batch_size}: wanted at least 1')
-    if args.captions and args.captioner:
+    if args.captions is not None and args.captioner is not None:
         raise InputError('--captions and --captioner: captions come from one of them, leave out the other')
-    found = pairs_of(args.rgb, args.ir)
-    out = check_folder(args.out or Path('work_dirs', Path(args.config).stem, 'found'), '--out')
-    json_file = args.json or out / 'detections.json'
-    refuse_overwriting(json_file, args.config, args.checkpoint, args.captions)
+    if args.encoder is not None and args.captioner is None:
+        raise InputError('--encoder says nothing without --captioner, whose captions it would encode')
+    out = args.out if args.out is not None else Path('work_dirs', Path(args.config).stem, 'found')
+    pictures = check_folder(out, '--out') / 'pictures'
+    found = pairs_at(args.rgb, args.ir, pictures)
+    json_file = args.json if args.json is not None else pictures.with_name('detections.json')
+    check_outputs(args, json_file, pictures if args.pictures else None, found.pairs)
     cfg = read_config(args.config, args.cfg_options)
+    options = {'--score-thr': args.score_thr, '--captioner': args.captioner, '--encoder': args.encoder}
+    identity = detection_identity(cfg, args.checkpoint, args.captions, options)
     print(f'{len(found.pairs)} pairs, {len(found.unpaired)} images without a partner', flush=True)
 
-    from mmslg.apis.detections_file import DetectionsFile
+    from mmslg.apis.detections_file import DetectionsFile, check_dota_names
     from mmslg.apis.many_pairs import detect_in_many
     from mmslg.apis.pair_inferencer import Pair, PairInferencer
     from mmslg.visualization.pairs import write_picture
 
+    if args.dota is not None:
+        check_dota_names(pair.name for pair in found.pairs)
     inferencer = PairInferencer(
         cfg, args.checkpoint, args.device, args.captioner, args.captions, args.encoder, args.compile
     )
-    results = DetectionsFile(json_file, inferencer.classes, identity(args, cfg), args.resume)
+    results = DetectionsFile(json_file, inferencer.classes, identity, found.pairs, args.resume)
     with closing(results):
         todo = [Pair(f.visible, f.infrared, f.name) for f in found.pairs if f.name not in results.done]
         if args.resume:
-            print(f'{len(found.pairs) - len(todo)} pairs are done already', flush=True)
+            print(f'{len(results.done)} pairs are done already', flush=True)
         scaled: list[tuple[str, str]] = []
         bar = progress_bar(len(todo), 'pairs') if todo else None
         arguments = inferencer, todo, args.batch_size, args.score_thr, args.swap_check
@@ -97,8 +103,8 @@ def main() -> int:
                 results.add_problem(pair.name, problem)
             else:
                 if args.pictures:
-                    name = Path(pair.name.replace('/', '_')).with_suffix('.jpg')
-                    write_picture(out / 'pictures' / name, inferencer.draw(pair, sample, args.score_thr))
+                    page = inferencer.draw(pair, sample, args.score_thr)
+                    write_picture(picture_of(pictures, pair.name), page)
                 if 'ir_shape' in sample:
                     sizes = [f'{s[1]}x{s[0]}' for s in (sample.ir_shape, sample.ori_shape)]
                     scaled.append((pair.name, f'{sizes[0]} to {sizes[1]}'))
@@ -107,39 +113,34 @@ def main() -> int:
         done = results.done
         problems = {name: done[name]['problem'] for name in done if 'problem' in done[name]}
         problems.update(found.unpaired)
-        if args.dota:
+        if args.dota is not None:
             results.write_dota(args.dota)
         results.finish(problems)
     report(results.done, scaled, problems, inferencer.describe_captions())
-    print(f'detections in {json_file}' + (f', pictures in {out / "pictures"}' if args.pictures else ''))
+    print(f'detections in {json_file}' + (f', pictures in {pictures}' if args.pictures else ''))
     return 1 if problems else 0
 
 
-def pairs_of(visible: str, infrared: str | None) -> Found:
-    """Return the pairs that the command line names.
+def check_outputs(
+    args: argparse.Namespace, json_file: str | os.PathLike, pictures: Path | None, pairs: Sequence[PairFiles]
+) -> None:
+    """See that no output replaces an input or another one, before anything is loaded.
 
     Raises:
-        InputError: There is no such file or folder, or a file stands beside a folder or alone.
+        InputError: One does, or cannot be written as far as a look tells.
     """
-    for option, path in (('--rgb', visible), ('--ir', infrared)):
-        if path is not None and not os.path.exists(path):
-            raise InputError(f'{option} {path}: no such file or folder')
-    if os.path.isdir(visible) and (infrared is None or os.path.isdir(infrared)):
-        return find_pairs(visible, infrared)
-    if infrared is None or os.path.isdir(visible) or os.path.isdir(infrared):
-        raise InputError('--rgb and --ir: wanted two images, two folders, or by --rgb alone a folder of both')
-    return Found([PairFiles(Path(visible).name, visible, infrared)], [])
+    refuse_overwriting(json_file, args.config, args.checkpoint, args.captions)
+    images = {os.path.realpath(path): path for pair in pairs for path in pair[1:]}
+    written = [json_file, *(picture_of(pictures, pair.name) for pair in pairs if pictures)]
+    for path in written:
+        refuse_overwriting(path, images.get(os.path.realpath(path)))
+    if args.dota is not None:
+        check_folder(args.dota, '--dota')
 
 
-def identity(args: argparse.Namespace, cfg: Any) -> dict[str, Any]:
-    """Return what the detections depend on."""
-    settings = repr((cfg.model, cfg.test_dataloader.dataset.get('pipeline')))
-    return dict(
-        config=hashlib.sha256(settings.encode()).hexdigest(),
-        checkpoint=file_hash(args.checkpoint),
-        score_thr=args.score_thr,
-        captions=args.captions or args.captioner or 'neutral',
-    )
+def picture_of(folder: Path, name: str) -> Path:
+    """Return the file of a pair's picture."""
+    return (folder / name).with_suffix('.jpg')
 
 
 def report(done: dict, scaled: list, problems: dict[str, str], captions: str) -> None:

@@ -5,7 +5,7 @@ Examples:
         --video found.mp4 --jsonl found.jsonl
     python tools/infer_stream.py CONFIG CHECKPOINT --rgb rtsp://camera/1 --ir rtsp://camera/2 \
         --captioner openai --captioner-options model=Qwen/Qwen2.5-VL-7B-Instruct --caption-every 2s \
-        --encoder open_clip --encoder-options model=ViT-B-16 pretrained=openai --csv found.csv
+        --encoder open_clip --encoder-options model=ViT-B-16-quickgelu pretrained=openai --csv found.csv
 """
 
 import os

@@ -180,7 +180,7 @@ install_mmcv() {
 PRINT_PYTHON=
 while [ $# -gt 0 ]; do
     case "$1" in
-        --tests) SETS+=(lora inference demo deploy ray tests) ;;
+        --tests) SETS+=(lora inference demo deploy ray robustness tests) ;;
         --print-python) PRINT_PYTHON=1 ;;
         -h | --help) sed -n '2,/^set /{/^set /d; s/^# \{0,1\}//; p;}' "${BASH_SOURCE[0]}" && exit 0 ;;
         *) die "unknown option $1; see bash tools/install.sh -h" ;;

@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 
 from mmslg.utils import cli
+from mmslg.utils.io import check_writable
 from mmslg.visualization.figures import check_png
-from sample_scenes.dataset import Plan, summary, write_scenes, write_sheet
+from sample_scenes.dataset import Plan, summary, write_oracle, write_scenes, write_sheet
+from sample_scenes.weather import CONDITIONS
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,7 +29,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--seed', type=int, default=0, help='other seeds, other scenes (default: %(default)s)'
     )
+    parser.add_argument('--condition', choices=CONDITIONS, help='draw this one alone (default: all, mixed)')
     parser.add_argument('--workers', type=int, default=2, help='processes (default: %(default)s)')
+    parser.add_argument(
+        '--captions',
+        metavar='JSONL',
+        help='also write captions that say what the generator knows of each scene',
+    )
     parser.add_argument('--sheet', metavar='PNG', help='also draw a contact sheet with the boxes')
     return parser.parse_args()
 
@@ -37,10 +45,15 @@ def main() -> None:
     args = parse_args()
     if args.sheet is not None:
         check_png(args.sheet, '--sheet')
-    plan = Plan(args.train, args.test, args.size, args.seed)
+    if args.captions is not None:
+        check_writable(args.captions)
+    plan = Plan(args.train, args.test, args.size, args.seed, args.condition)
     if not write_scenes(args.out, plan, args.workers):
         print(f'{args.out}: complete, nothing to do')
     print(summary(args.out), end='')
+    if args.captions is not None:
+        write_oracle(args.captions, plan, args.workers)
+        print(f'captions: {args.captions}')
     if args.sheet is not None:
         write_sheet(args.out, args.sheet)
         print(f'contact sheet: {args.sheet}')

@@ -38,6 +38,8 @@ from mmslg.utils.cli import parse_positive, parse_size, run
 from mmslg.utils.io import refuse_overwriting, write_json
 from mmslg.utils.progress import progress_bar
 
+MEMORY = ('libraries', *PHASES)
+
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
@@ -56,7 +58,9 @@ def parse_args() -> argparse.Namespace:
         help='what to measure beside the trunk [all]',
     )
     parser.add_argument('--breakdown', action='store_true', help='also time every layer on top of the trunk')
-    parser.add_argument('--amp', action='store_true', help='measure in mixed precision (needs a GPU)')
+    parser.add_argument(
+        '--amp', action='store_true', help='autocast over the features: fp16 on a GPU, bf16 on a CPU'
+    )
     parser.add_argument(
         '--dtype', choices=('float32', 'bfloat16'), help='precision of the frozen trunk [as the config says]'
     )
@@ -88,7 +92,8 @@ def read_settings(args: argparse.Namespace) -> Config:
 
 
 def run_alone(args: argparse.Namespace, device: str) -> None:
-    """Run one variant once in this process and print its peaks of memory in bytes."""
+    """Run one variant once in this process; print bytes held before there is a model, and both peaks."""
+    held = peak_bytes(device)
     variant = build_alone(args.alone, read_settings(args), args.size, args.batch, device, args.compile)
     clock = Clock(device, args.amp)
     peaks = []
@@ -96,18 +101,21 @@ def run_alone(args: argparse.Namespace, device: str) -> None:
         reset_peak(device)
         clock.run(getattr(variant, phase), phase)
         peaks.append(peak_bytes(device))
-    print(*peaks)
+    print(held, *peaks)
 
 
 def measure_memory(name: str) -> dict[str, float | None]:
-    """Return the peaks in GB of one variant in a process of its own; None if it did not survive."""
+    """Return in GB what libraries hold and the peaks of one variant in a process of its own.
+
+    None stands in their place if it did not survive.
+    """
     command = [sys.executable, '-W', 'ignore', *sys.argv, '--alone', name]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == 1:
         raise InputError(done.stderr.strip().splitlines()[-1].removeprefix('error: '))
     if done.returncode:
-        return dict.fromkeys(PHASES)
-    return {phase: int(peak) / 1e9 for phase, peak in zip(PHASES, done.stdout.split()[-2:])}
+        return dict.fromkeys(MEMORY)
+    return {key: int(found) / 1e9 for key, found in zip(MEMORY, done.stdout.split()[-3:])}
 
 
 def measure_times(args: argparse.Namespace, names: list[str], device: str) -> dict:
@@ -213,7 +221,7 @@ def format_tables(figures: dict, breakdown: list[dict]) -> str:
 def describe_precision(cfg: Config, args: argparse.Namespace) -> str:
     """Say in what precision is measured, and whether compiled."""
     trunk = cfg.model.backbone.trunk.get('dtype', 'float32')
-    words = ['mixed precision' if args.amp else 'fp32']
+    words = ['features under autocast' if args.amp else 'fp32']
     if trunk != 'float32':
         words.append(f'trunk in {trunk}')
     if args.compile:
@@ -221,12 +229,18 @@ def describe_precision(cfg: Config, args: argparse.Namespace) -> str:
     return ', '.join(words)
 
 
+def describe_memory(libraries: float | None, device: str) -> str:
+    """Say what the peaks count."""
+    if device == 'cuda':
+        return 'tensors on the GPU'
+    share = '' if libraries is None else f', {libraries:.2f} GB before there is a model'
+    return f'the whole process, libraries included{share}'
+
+
 def main() -> None:
     """Measure memory, then time, and report."""
     args = parse_args()
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    if args.amp and device == 'cpu':
-        raise InputError('--amp needs a GPU, and none was found; leave it out')
     if args.alone:
         run_alone(args, device)
         return
@@ -251,7 +265,7 @@ def main() -> None:
         f'{torch.get_num_threads()} threads, torch {torch.__version__}; medians of {args.repeats} rounds'
     )
     print(format_tables(figures, breakdown))
-    print('peak: ' + ('tensors on the GPU' if device == 'cuda' else 'the whole process, libraries included'))
+    print(f'peak: {describe_memory(peaks["trunk"]["libraries"], device)}')
     if args.json is not None:
         data = {
             'config': args.config,

@@ -28,8 +28,8 @@ from mmslg.errors import InputError
 from mmslg.evaluation.functional import read_results
 from mmslg.evaluation.functional.coco_ap import STATS
 from mmslg.evaluation.functional.protocol import format_figures
-from mmslg.utils.cli import run
-from mmslg.utils.io import check_folder, write_json
+from mmslg.utils.cli import parse_score, run
+from mmslg.utils.io import check_folder, refuse_overwriting, write_json
 from mmslg.utils.progress import progress_bar
 from mmslg.visualization.boxes import Boxes
 from mmslg.visualization.pair_visualizer import to_boxes
@@ -45,7 +45,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', nargs='?', help='checkpoint file, unless --dets is given')
     parser.add_argument('--dets', metavar='FILE', help='detections as a COCO result JSON; nothing is run')
     parser.add_argument('--split', choices=SPLITS, default='test', help='which pairs, never augmented [test]')
-    parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score that is an error [0.3]')
+    parser.add_argument(
+        '--score-thr', type=parse_score, default=0.3, help='lowest score that is an error [0.3]'
+    )
     parser.add_argument('--by', nargs='+', default=[], metavar='FIELD', help='further fields to group AP by')
     parser.add_argument('--num', type=int, default=24, help='misses and false alarms on each sheet [24]')
     parser.add_argument('--out', metavar='DIR', help='folder [work_dirs/CONFIG/errors_SPLIT]')
@@ -101,6 +103,7 @@ def main() -> None:
     if args.num < 1:
         raise InputError(f'--num {args.num}: wanted at least 1')
     folder = picture_folder(args, f'errors_{args.split}')
+    refuse_overwriting(args.json, args.dets)
     if args.fiftyone is not None:
         check_folder(args.fiftyone, '--fiftyone')
     cfg = read_config(args.config, args.cfg_options)
@@ -131,6 +134,9 @@ def main() -> None:
     else:
         detections = to_coco(found, annotations, classes)
         groups = figures_by_group(annotations.data, detections, classes, args.by)
+        for name in args.by:
+            if not any(group.startswith(f'{name}=') for group in groups):
+                print(f'--by {name}: nothing in the annotations tells groups apart by it')
         table = [[name, row.num_images, *row.stats.values()] for name, row in groups.items()]
         print(format_figures(('group', 'images', *STATS), table))
         panels.append(Panel('AP by group', draw_groups(groups)))

@@ -13,7 +13,7 @@ from mmslg.apis.launch import add_analysis_arguments, read_config
 from mmslg.apis.pair_inferencer import Pair, PairInferencer
 from mmslg.captions.schema import COMPONENTS
 from mmslg.errors import InputError
-from mmslg.utils.cli import run
+from mmslg.utils.cli import parse_score, run
 from mmslg.utils.io import check_folder, check_writable, refuse_overwriting, write_json
 from mmslg.visualization.pairs import write_picture
 from mmslg.visualization.report_page import draw_page, write_html
@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
         '--caption-store', metavar='FILE', help="store with the pair's caption, by its file name"
     )
     told.add_argument('--captioner', metavar='NAME', help='who writes the caption [nobody: neutral]')
-    parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score that counts [0.3]')
+    parser.add_argument('--score-thr', type=parse_score, default=0.3, help='lowest score that counts [0.3]')
     parser.add_argument(
         '--tokens',
         nargs='+',
@@ -53,6 +53,8 @@ def read_place(text: str) -> tuple[float, float]:
     """
     try:
         x, y = (float(side) for side in text.split(','))
+        if not (0 <= x < float('inf') and 0 <= y < float('inf')):
+            raise ValueError
     except ValueError:
         raise InputError(f'--tokens {text}: wanted X,Y in pixels of the image, such as 320,200') from None
     return x, y
@@ -66,7 +68,7 @@ def main() -> None:
     folder = check_folder(out, '--out')
     stem = picture_name(Path(args.rgb).name)
     files = [check_writable(folder / f'{stem}{suffix}') for suffix in ('.png', '.html')]
-    refuse_overwriting(args.json, args.config, args.checkpoint, args.rgb, args.ir)
+    refuse_overwriting(args.json, args.config, args.checkpoint, args.rgb, args.ir, *files)
     for file in files:
         refuse_overwriting(file, args.rgb, args.ir)
     cfg = read_config(args.config, args.cfg_options)

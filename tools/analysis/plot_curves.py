@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmslg.apis.training_logs import read_run
 from mmslg.errors import InputError
 from mmslg.utils.cli import run
 from mmslg.utils.io import refuse_overwriting, write_json
+from mmslg.visualization.curves import draw_convergence, draw_runs, over_seeds, total_fall
 from mmslg.visualization.figures import check_png, figure_in
-from mmslg.visualization.palette import CURVES, STYLES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DEFAULT_METRICS = ('bbox_mAP', 'bbox_mAP_50', 'mAP', 'mAP_50', 'AP50')
+DEFAULT_METRICS = ('bbox_mAP', 'bbox_mAP_50', 'mAP', 'mAP_50', 'AP50', 'all_all', 'reasonable_all')
 """Last parts of the metric names that are drawn unless --metrics names others."""
 
 
@@ -28,69 +28,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--metrics', nargs='+', metavar='NAME', help='metrics to draw, such as coco/bbox_mAP_75'
     )
+    parser.add_argument(
+        '--over-seeds',
+        action='store_true',
+        help='each WORK_DIR holds a folder seed_* for each seed: draw mean and deviation of one metric',
+    )
     parser.add_argument('--json', metavar='FILE', help='write the figures to this file')
     return parser.parse_args()
-
-
-def read_scalars(path: Path) -> list[dict[str, Any]]:
-    """Read what MMEngine logged, one JSON object a line; a last line cut short is left out.
-
-    Raises:
-        InputError: Another line is not JSON.
-    """
-    lines = path.read_text(encoding='utf-8').splitlines()
-    rows = []
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            if number == len(lines):
-                break
-            raise InputError(f'{path}, line {number}: not valid JSON ({error})') from None
-        rows.append(row)
-    return rows
-
-
-def read_run(work_dir: str) -> dict[str, Any]:
-    """Read the newest training of a work folder.
-
-    Returns:
-        ``run``: the folder of this run; ``loss``: points (iteration, loss); ``metrics``: by name, points
-        (step, value); ``by_epoch``: whether those steps are epochs.
-
-    Raises:
-        InputError: There is no log of a training.
-    """
-    folder = Path(work_dir)
-    if not folder.is_dir():
-        raise InputError(f'{work_dir}: no such folder')
-    logs = sorted(
-        [*folder.glob('*/vis_data/scalars.json'), *folder.glob('vis_data/scalars.json')], reverse=True
-    )
-    if not logs:
-        raise InputError(
-            f'{work_dir}: no */vis_data/scalars.json there; wanted the work folder of a training'
-        )
-    for path in logs:
-        rows = read_scalars(path)
-        # Tests leave logs in the same folder; a training is known by its loss.
-        if any('loss' in row for row in rows):
-            break
-    else:
-        raise InputError(f'{work_dir}: its logs hold no loss; wanted the work folder of a training')
-    training = [row for row in rows if 'loss' in row]
-    metrics: dict[str, list[tuple[float, float]]] = {}
-    for row in rows:
-        for name, value in row.items():
-            if 'loss' not in row and '/' in name and isinstance(value, (int, float)):
-                metrics.setdefault(name, []).append((row.get('step', 0), value))
-    return {
-        'work_dir': work_dir,
-        'run': str(path.parent.parent),
-        'loss': [(row.get('iter', row.get('step')), row['loss']) for row in training],
-        'metrics': metrics,
-        'by_epoch': any('epoch' in row for row in training),
-    }
 
 
 def choose_metrics(runs: list[dict], wanted: list[str] | None) -> list[str]:
@@ -108,58 +52,64 @@ def choose_metrics(runs: list[dict], wanted: list[str] | None) -> list[str]:
     return wanted
 
 
-def draw(runs: list[dict], names: list[str], figure: Figure) -> None:
-    """Draw both panels."""
-    left, right = figure.subplots(1, 2)
-    several = len(runs) > 1
-    for i, run_ in enumerate(runs):
-        colour = CURVES[i % len(CURVES)]
-        title = Path(run_['work_dir']).name or run_['work_dir']
-        left.plot(*zip(*run_['loss']), color=colour, linewidth=1.8, label=title)
-        for j, name in enumerate(n for n in names if n in run_['metrics']):
-            look = (
-                {'color': colour, 'linestyle': STYLES[j % len(STYLES)]}
-                if several
-                else {'color': CURVES[j % 7]}
-            )
-            points = run_['metrics'][name]
-            label = f'{title}: {name}' if several else name
-            label = f'{label}, last {points[-1][1]:.3f}'
-            right.plot(*zip(*points), marker='o', markersize=4, linewidth=1.8, label=label, **look)
-    left.set(title='Training loss', xlabel='iteration', ylabel='loss', xlim=(0, None), ylim=(0, None))
-    right.set(title='Validation', ylabel='metric', xlim=(0, None))
-    right.set_xlabel('epoch' if all(run_['by_epoch'] for run_ in runs) else 'iteration')
-    right.xaxis.get_major_locator().set_params(integer=True)
-    left.legend(frameon=False)
-    if right.lines:
-        right.legend(frameon=False)
-        best = max(value for line in right.lines for value in line.get_ydata())
-        right.set_ylim(0, 1 if best > 0.6 else 1.6 * best + 0.02)
-    else:
-        right.text(
-            0.5, 0.5, 'no validation yet', ha='center', va='center', color='grey', transform=right.transAxes
-        )
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        axes.spines[['top', 'right']].set_visible(False)
+def read_seeds(folder: str) -> list[dict[str, Any]]:
+    """Read the runs of a config, one a seed: ``FOLDER/seed_*``, or the folder ``train`` in each.
+
+    Raises:
+        InputError: There is none.
+    """
+    seeds = sorted(path for path in Path(folder).glob('seed_*') if path.is_dir())
+    if not seeds:
+        raise InputError(f'{folder}: no seed_* there; wanted a folder of runs, one a seed')
+    return [read_run(seed / 'train' if (seed / 'train').is_dir() else seed) for seed in seeds]
+
+
+def report_each(runs: list[dict], names: list[str], figure: Figure) -> dict[str, Any]:
+    """Draw each run as a line; return what is drawn."""
+    draw_runs(runs, names, figure)
+    for run_ in runs:
+        last = [f'loss {run_["loss"][-1][1]:.4g} at iteration {run_["loss"][-1][0]}']
+        last += [f'{name} {run_["metrics"][name][-1][1]:.3f}' for name in names if name in run_['metrics']]
+        print(f'{run_["run"]}: {", ".join(last)}')
+    return {'runs': runs, 'drawn': names}
+
+
+def report_over_seeds(cells: dict[str, list[dict]], metric: str, figure: Figure) -> dict[str, Any]:
+    """Draw configs over their seeds; return what is drawn."""
+    draw_convergence(figure, cells, metric)
+    rows = []
+    for name, runs in cells.items():
+        curves = [run_['metrics'].get(metric, []) for run_ in runs]
+        points, fall = over_seeds(curves).tolist(), sum(map(total_fall, curves)) / len(curves)
+        rows.append({'name': name, 'seeds': len(runs), 'points': points, 'fall': fall})
+        last = f'{points[-1][1]:.3f} ± {points[-1][2]:.3f}' if points else 'no validation yet'
+        print(f'{name}: {metric} {last} over {len(runs)} seeds, falls by {fall:.3f} between validations')
+    return {'configs': rows, 'drawn': [metric]}
 
 
 def main() -> None:
     """Read, draw and report."""
     args = parse_args()
-    runs = [read_run(work_dir) for work_dir in args.work_dirs]
+    out = check_png(Path(args.work_dirs[0], 'curves.png') if args.out is None else args.out, '--out')
+    read = read_seeds if args.over_seeds else lambda work_dir: [read_run(work_dir)]
+    groups = [read(folder) for folder in args.work_dirs]
+    runs = [run_ for group in groups for run_ in group]
     refuse_overwriting(args.json, *(f'{run_["run"]}/vis_data/scalars.json' for run_ in runs))
     names = choose_metrics(runs, args.metrics)
-    out = check_png(Path(args.work_dirs[0], 'curves.png') if args.out is None else args.out, '--out')
-    with figure_in(out, figsize=(11, 4.2)) as figure:
-        draw(runs, names, figure)
-    for run_ in runs:
-        last = [f'loss {run_["loss"][-1][1]:.4g} at iteration {run_["loss"][-1][0]}']
-        last += [f'{name} {run_["metrics"][name][-1][1]:.3f}' for name in names if name in run_['metrics']]
-        print(f'{run_["run"]}: {", ".join(last)}')
+    if args.over_seeds:
+        if args.metrics is None:
+            names = [name for name in names if name.endswith('mAP_50')] or names
+        cells = {Path(folder).name: group for folder, group in zip(args.work_dirs, groups)}
+        if len(cells) < len(groups) or len(names) != 1:
+            raise InputError('--over-seeds wants folders of different names, and --metrics with one name')
+    with figure_in(out, figsize=(13, 4.6) if args.over_seeds else (11, 4.2)) as figure:
+        if args.over_seeds:
+            drawn = report_over_seeds(cells, names[0], figure)
+        else:
+            drawn = report_each(runs, names, figure)
     print(f'curves in {out}')
     if args.json is not None:
-        write_json(args.json, {'runs': runs, 'drawn': names, 'picture': str(out)}, indent=2)
+        write_json(args.json, drawn | {'picture': str(out)}, indent=2)
 
 
 if __name__ == '__main__':

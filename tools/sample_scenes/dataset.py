@@ -20,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mmslg.captions.schema import CaptionRecord, write_captions
 from mmslg.errors import InputError
 from mmslg.utils.image_io import read_visible
 from mmslg.utils.io import check_folder, read_json, write_json
@@ -28,7 +29,8 @@ from mmslg.utils.progress import progress_bar
 from mmslg.visualization.boxes import draw_boxes, to_polygons
 from mmslg.visualization.pairs import add_legend, contact_sheet, enlarge, side_by_side, write_picture
 from mmslg.visualization.palette import class_colour
-from sample_scenes.scene import CATEGORIES, SPLITS, render_scene
+from sample_scenes.description import oracle_record
+from sample_scenes.scene import CATEGORIES, SPLITS, Scene, render_scene
 from sample_scenes.weather import CONDITIONS
 
 GENERATOR_VERSION = 1  # raise it when the same seed gives other scenes
@@ -49,6 +51,7 @@ class Plan:
     test: int = 60
     size: tuple[int, int] = (320, 256)  # width and height in pixels
     seed: int = 0  # other seeds give other scenes
+    condition: str | None = None  # all scenes under this one of CONDITIONS; None mixes them
 
     def __post_init__(self) -> None:
         for split in SPLITS:
@@ -61,13 +64,15 @@ class Plan:
                 raise InputError(f'the {name} has to be {low} to {high} pixels, got {value}')
         if self.seed < 0:
             raise InputError(f'the seed has to be 0 or more, got {self.seed}')
+        if self.condition not in (None, *CONDITIONS):
+            raise InputError(f'the condition has to be one of {", ".join(CONDITIONS)}, got {self.condition}')
 
     def info(self) -> dict[str, Any]:
         """Return what the annotation files say about themselves."""
         return {
             'description': 'Procedurally drawn street scenes: aligned visible and thermal images',
             'label_modality': 'both', 'generator_version': GENERATOR_VERSION, 'seed': self.seed,
-            'train': self.train, 'test': self.test, 'size': list(self.size),
+            'train': self.train, 'test': self.test, 'size': list(self.size), 'condition': self.condition,
         }  # fmt: skip
 
 
@@ -146,15 +151,23 @@ def is_complete(out: Path, plan: Plan) -> bool:
     return True
 
 
+def write_oracle(path: str | os.PathLike, plan: Plan, workers: int = 2) -> None:
+    """Write what the generator knows of each scene as captions, ``captions.jsonl``, whole or not at all.
+
+    Scenes are drawn for it once more, which gives the same ones.
+
+    Args:
+        path: File to write.
+        plan: The data set.
+        workers: Number of processes; the result does not depend on it.
+    """
+    write_captions(path, _all_scenes(partial(_describe, plan), plan, workers))
+
+
 def _draw_all(folder: Path, plan: Plan, workers: int) -> None:
     for name in ('visible', 'infrared'):
         (folder / name).mkdir()
-    splits = [split for split in SPLITS for _ in range(getattr(plan, split))]
-    jobs = [(split, number) for number, split in enumerate(splits, 1)]
-    draw, bar, records = partial(_draw, folder, plan), progress_bar(len(jobs), 'scenes'), []
-    for record in map(draw, jobs) if workers == 1 else _in_parallel(draw, jobs, workers):
-        records.append(record)
-        bar.update()
+    jobs, records = _jobs(plan), _all_scenes(partial(_draw, folder, plan), plan, workers)
     for split in SPLITS:
         chosen = [record for (name, _), record in zip(jobs, records) if name == split]
         boxes = [box for _, found, _ in chosen for box in found]
@@ -167,7 +180,23 @@ def _draw_all(folder: Path, plan: Plan, workers: int) -> None:
         write_json(folder / f'annotations_{split}.json', data)
 
 
-def _in_parallel(draw: partial, jobs: list, workers: int) -> Iterator[tuple[dict, list[dict], int]]:
+def _jobs(plan: Plan) -> list[tuple[str, int]]:
+    """Return split and number of each scene, from 1."""
+    splits = [split for split in SPLITS for _ in range(getattr(plan, split))]
+    return [(split, number) for number, split in enumerate(splits, 1)]
+
+
+def _all_scenes(draw: partial, plan: Plan, workers: int) -> list:
+    """Return what ``draw`` makes of each scene, in their order."""
+    jobs, records = _jobs(plan), []
+    bar = progress_bar(len(jobs), 'scenes')
+    for record in map(draw, jobs) if workers == 1 else _in_parallel(draw, jobs, workers):
+        records.append(record)
+        bar.update()
+    return records
+
+
+def _in_parallel(draw: partial, jobs: list, workers: int) -> Iterator:
     fresh = multiprocessing.get_context('spawn')
     pool = ProcessPoolExecutor(min(workers, len(jobs)), fresh, initializer=_prepare_worker)
     try:
@@ -188,11 +217,24 @@ def _prepare_worker() -> None:
     threading.Thread(target=leave_with_parent, daemon=True).start()
 
 
+def _render(plan: Plan, job: tuple[str, int]) -> Scene:
+    split, number = job
+    index = number - 1 - (plan.train if split == 'test' else 0)
+    return render_scene(plan.seed, split, index, plan.size, plan.condition)
+
+
+def _name(number: int) -> str:
+    return f'scene_{number:05d}.jpg'
+
+
+def _describe(plan: Plan, job: tuple[str, int]) -> CaptionRecord:
+    return oracle_record(_name(job[1]), _render(plan, job))
+
+
 def _draw(folder: Path, plan: Plan, job: tuple[str, int]) -> tuple[dict, list[dict], int]:
     """Draw one scene into ``folder``; return its image entry, its annotations, and how many were left out."""
-    split, number = job
-    scene = render_scene(plan.seed, split, number - 1 - (plan.train if split == 'test' else 0), plan.size)
-    name = f'scene_{number:05d}.jpg'
+    number = job[1]
+    scene, name = _render(plan, job), _name(number)
     for kind, image in (('visible', scene.visible), ('infrared', scene.infrared)):
         _, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         (folder / kind / name).write_bytes(data.tobytes())

@@ -12,7 +12,7 @@ from sample_scenes.canvas import Camera, Canvas
 from sample_scenes.layout import Actor, Planner
 from sample_scenes.scenery import Scenery
 from sample_scenes.visibility import seen_in, tight_box
-from sample_scenes.weather import CONDITIONS, condition_of, draw_weather
+from sample_scenes.weather import CONDITIONS, Weather, condition_of, draw_weather
 
 SUPERSAMPLING = 2  # drawn this much larger than delivered
 MIN_VISIBLE_SHARE = 0.3  # of an object's silhouette; what shows less is not annotated
@@ -32,6 +32,8 @@ class SceneObject:
     mask: np.ndarray  # (H, W) bool; the part that is not hidden
     visible_in: str  # 'both', 'visible' or 'infrared'
     visibility: float  # share of the silhouette that is neither hidden nor outside the image
+    distance: float  # metres ahead of the camera
+    warm: bool  # whether it has a temperature of its own, not that of its surroundings
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Scene:
     time: str  # 'day' or 'night'
     condition: str  # one of weather.CONDITIONS
     unseen: int  # number of objects that were left out because neither camera shows them
+    weather: Weather
+    street: street.Street
 
 
 def render_scene(
@@ -107,7 +111,8 @@ def _compose(rng: np.random.Generator, size: tuple[int, int], condition: str) ->
     visible = optics.visible_image(canvas, shadows, road.lamps, glare, weather, size, rng)
     infrared = optics.infrared_image(canvas, weather, size, rng)
     objects, unseen = _annotate(canvas, actors, areas, visible, infrared)
-    return Scene(visible, infrared, objects, 'night' if weather.night else 'day', weather.condition, unseen)
+    time = 'night' if weather.night else 'day'
+    return Scene(visible, infrared, objects, time, weather.condition, unseen, weather, road)
 
 
 def _sun(rng: np.random.Generator, camera: Camera, actors: list[Actor]) -> tuple[float, float, float]:
@@ -141,5 +146,6 @@ def _annotate(
         if modality is None:
             unseen += 1
             continue
-        objects.append(SceneObject(actor.kind, box, mask, modality, round(min(share, 1.0), 3)))
+        share, warm = round(min(share, 1.0), 3), actor.thermal == 1.0
+        objects.append(SceneObject(actor.kind, box, mask, modality, share, actor.z, warm))
     return objects, unseen
