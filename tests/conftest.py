@@ -1,11 +1,20 @@
+import ast
+import functools
+import gc
+import itertools
+import os
 import subprocess
+import sys
 
+import mmengine.fileio
 import numpy as np
 import pytest
 import torch
 from helpers import ROOT, make_pairs, run_here
 from helpers import run_tool as run
 from mmengine.config import Config
+
+sys.path.append(str(ROOT / 'tools'))  # sample_scenes and reproduction lie there, beside their tools
 
 
 def pytest_collection_modifyitems(items):
@@ -26,6 +35,30 @@ def shared():
     if not folder.is_dir():
         pytest.skip('the real pairs of ../shared/data are not on this machine')
     return folder
+
+
+def _check_syntax(text, **_):
+    ast.parse(text)
+    return text, True
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _no_waiting():
+    """Leave out what takes time in each of many runs, and changes nothing that a test can see.
+
+    A run formats its config at least three times, which here has only to be Python. Each file that is
+    written is seen onto the disk, for the day on which the machine fails. Each dataset and each training
+    has the garbage collected, for which Python looks at all that the tests have imported, half a second:
+    it is done every twentieth time. Each config over one of MMDetection's or MMRotate's own reads the index
+    of all of theirs: it is read once.
+    """
+    collect, times = gc.collect, itertools.count(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('yapf.yapflib.yapf_api.FormatCode', _check_syntax)
+        patch.setattr('mmengine.config.utils.load', functools.cache(mmengine.fileio.load))
+        patch.setattr(os, 'fsync', os.fstat)  # which wants an open file as well
+        patch.setattr(gc, 'collect', lambda *args: 0 if next(times) % 20 else collect(*args))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,16 +1,13 @@
 """Several processes of one run, forked from the tests': no import is paid twice."""
 
+import gc
 import os
-import socket
+import runpy
 import sys
 import time
 import traceback
 
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        return str(free.getsockname()[1])
+from reproduction.machine import free_port
 
 
 def run_forked(job, folder, number=2, limit=120):
@@ -50,17 +47,24 @@ def _said(file):
 
 
 def _child(job, rank, number, port, out):
+    file = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    environment = dict(
+        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(number),
+        MASTER_ADDR='127.0.0.1', MASTER_PORT=port,
+    )  # fmt: skip
+    _leave(lambda: job(rank), file, environment)
+
+
+def _leave(job, file, environment):
+    """Call a job with its output in a file, and end this process with its exit code."""
     code = 1
+    gc.freeze()  # collections would write to, and so copy, all that the tests have imported
     try:
-        file = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, 1)
         os.dup2(file, 2)
         sys.stdout, sys.stderr = (os.fdopen(fd, 'w', closefd=False) for fd in (1, 2))
-        os.environ.update(
-            RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(number),
-            MASTER_ADDR='127.0.0.1', MASTER_PORT=port,
-        )  # fmt: skip
-        job(rank)
+        os.environ.update(environment)
+        job()
         code = 0
     except SystemExit as end:
         code = end.code or 0
@@ -70,3 +74,26 @@ def _child(job, rank, number, port, out):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+class ForkedTool:
+    """In the place of subprocess.Popen: a tool in a fork of this process, which spares imports."""
+
+    def __init__(self, words, env=None, stdin=None, stdout=None, stderr=None, pass_fds=()):
+        self.returncode = None
+        self.pid = os.fork()
+        if not self.pid:
+            sys.argv = [str(word) for word in words[1:]]
+            _leave(lambda: runpy.run_path(sys.argv[0], run_name='__main__'), stdout.fileno(), env or {})
+
+    def poll(self):
+        if self.returncode is None:
+            done, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if done else None
+        return self.returncode
+
+    def terminate(self):
+        os.kill(self.pid, 15)
+
+    def wait(self, timeout=None):
+        self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])

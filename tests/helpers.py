@@ -1,10 +1,12 @@
 """What tests share: drawn pairs with captions, leaf configs for them, tools run in and out of process."""
 
+import copy
 import json
 import os
 import runpy
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -12,8 +14,10 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+LEAN = ROOT / 'tests' / 'lean'
+"""For the PYTHONPATH of processes of their own: they start without transformers, which takes a while."""
 
-TINY = [
+TINY_MODEL = [
     'model.backbone.trunk.depth=2',
     'model.backbone.trunk.embed_dim=24',
     'model.backbone.trunk.num_heads=2',
@@ -29,7 +33,9 @@ TINY = [
     *(f'{loader}_dataloader.num_workers=0' for loader in ('train', 'val', 'test')),
     *(f'{loader}_dataloader.persistent_workers=False' for loader in ('train', 'val', 'test')),
 ]
-"""Options that make configs/slgnet_mini.py a matter of seconds."""
+"""Options that make configs/slgnet_mini.py a matter of seconds; the trunk's file stays that of the config."""
+TINY = [*TINY_MODEL, 'model.backbone.trunk.checkpoint=None']
+"""The same with random weights in the trunk."""
 
 
 def iterations(number):
@@ -39,6 +45,18 @@ def iterations(number):
         f'train_cfg.val_interval={number}',
         f'default_hooks.checkpoint.interval={number}',
     ]
+
+
+def shipped_config(name):
+    """A config below configs/, the caller's own; MMEngine takes a tenth of a second to read one."""
+    return copy.deepcopy(_parsed(name))
+
+
+@cache
+def _parsed(name):
+    from mmengine.config import Config
+
+    return Config.fromfile(ROOT / 'configs' / name)
 
 
 def write_leaf(folder, base='slgnet_mini.py', classes=('person', 'car', 'bicycle'), name='leaf.py', more=''):
@@ -58,9 +76,9 @@ test_evaluator = val_evaluator
 
 
 def run_tool(*args, timeout=600, env=None, cwd=ROOT):
-    """Run a tool of the project as a user would; return the finished process."""
+    """Run a tool of the project as a user without transformers would; return the finished process."""
     command = [sys.executable, *map(str, args)] if str(args[0]).endswith('.py') else [*map(str, args)]
-    full_env = {**os.environ, 'PYTHONPATH': str(ROOT), 'PYTHON': sys.executable, **(env or {})}
+    full_env = {**os.environ, 'PYTHONPATH': f'{ROOT}:{LEAN}', 'PYTHON': sys.executable, **(env or {})}
     return subprocess.run(command, cwd=cwd, env=full_env, capture_output=True, text=True, timeout=timeout)
 
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import torch
-from helpers import ROOT, write_captions, write_pairs
+from helpers import LEAN, ROOT, write_captions, write_pairs
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 
@@ -43,7 +43,7 @@ def follow(tree):
         done = subprocess.run(
             ['bash', '-ec', f'{python}\n{commands}'],
             cwd=tree,
-            env={**os.environ, 'PYTHONPATH': str(tree)},
+            env={**os.environ, 'PYTHONPATH': f'{tree}:{LEAN}'},
             capture_output=True,
             text=True,
         )

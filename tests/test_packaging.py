@@ -66,16 +66,18 @@ def test_wheel_carries_configs_and_tools_for_mim(wheel):
     names = set(wheel.namelist())
     for folder, pattern in (('configs', '*.py'), ('tools', '*.py'), ('tools', '*.sh')):
         wanted = {f'mmslg/.mim/{name}' for name in relative_files(folder, pattern)}
-        assert {name for name in wanted if 'sample_scenes' not in name} <= names
-    assert not [name for name in names if 'sample_scenes' in name]
+        assert {name for name in wanted if not re.search('sample_scenes|tools/miniature', name)} <= names
+    assert not [name for name in names if re.search('sample_scenes|tools/miniature', name)]
     assert 'mmslg/.mim/tools/install.sh' in names
     assert not [name for name in names if '__pycache__' in name]
 
 
-def test_wheel_carries_every_module_the_type_marker_and_the_licence(wheel):
+def test_wheel_carries_every_module_the_trunk_the_type_marker_and_the_licence(wheel):
     names = set(wheel.namelist())
     assert {name for name in relative_files('mmslg', '*.py') if '/.mim/' not in name} <= names
     assert 'mmslg/py.typed' in names
+    shipped = 'mmslg/models/backbones/miniature.safetensors'
+    assert wheel.read(shipped) == (ROOT / shipped).read_bytes()
     assert any(name.endswith('/LICENSE') for name in names)
     assert not [name for name in names if name.split('/')[0] in ('tests', 'configs', 'tools')]
 
@@ -91,6 +93,7 @@ def test_wheel_requires_what_the_requirement_files_say(wheel):
         ('lora', 'lora'),
         ('inference', 'inference'),
         ('ray', 'ray'),
+        ('robustness', 'robustness'),
         ('demo', 'demo'),
         ('tests', 'tests'),
     ):

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import TINY, make_pairs, run_here, write_pairs
+from helpers import TINY, make_pairs, run_here, write_leaf, write_pairs, write_weights
 from mmengine.config import Config
 
 from mmslg.annotations import read_annotations
@@ -16,6 +16,7 @@ from mmslg.apis.error_report import (
     worst_misses,
 )
 from mmslg.apis.fiftyone_export import write_fiftyone
+from mmslg.apis.inference import predict
 from mmslg.apis.launch import parse_options
 from mmslg.apis.profiling import build_detector
 from mmslg.visualization.boxes import Boxes, to_polygons
@@ -138,8 +139,9 @@ def test_the_tool_reads_detections(monkeypatch, tmp_path, capsys):
     split = read_annotations(folder / 'annotations_test.json')
     (tmp_path / 'd.json').write_text(json.dumps(coco(split, (0.9, 0.8, 0.2))))
     more = ['--dets', tmp_path / 'd.json', '--json', tmp_path / 'e.json', '--fiftyone', tmp_path / 'fo']
-    assert not analysed(folder, monkeypatch, tmp_path, *more)
+    assert not analysed(folder, monkeypatch, tmp_path, *more, '--by', 'weather')
     out = capsys.readouterr().out
+    assert '--by weather: nothing in the annotations tells groups apart by it' in out
     assert '3 pairs, from a score of 0.3: 2 hit, 0 confused' in out and '1 missed' in out
     figures = json.loads((tmp_path / 'e.json').read_text())
     assert np.sum(figures['confusion']) == 3 and np.trace(figures['confusion']) == 2
@@ -153,6 +155,10 @@ def test_the_tool_wants_a_checkpoint_or_detections(monkeypatch, tmp_path, capsys
     folder = make_pairs(tmp_path / 'pairs')
     assert analysed(folder, monkeypatch, tmp_path) == 1
     assert 'error: wanted either CHECKPOINT' in capsys.readouterr().err
+    (tmp_path / 'd.json').write_text('[]')
+    both = '--dets', tmp_path / 'd.json', '--json', tmp_path / 'd.json'
+    assert analysed(folder, monkeypatch, tmp_path, *both) == 1
+    assert 'the output is the input' in capsys.readouterr().err
 
 
 def test_detecting_here_gives_what_its_detections_give(monkeypatch, tmp_path, capsys):
@@ -175,3 +181,35 @@ def test_coco_results_are_refused_for_oriented_boxes(monkeypatch, tmp_path, caps
         file.write("default_scope = 'mmrotate'\n")
     assert analysed(folder, monkeypatch, tmp_path, '--dets', tmp_path / 'd.json') == 1
     assert 'COCO results are upright boxes' in capsys.readouterr().err
+
+
+def test_the_tool_on_oriented_boxes(monkeypatch, tmp_path, capsys):
+    """A thin bar, turned by 45 degrees, has the upright box of what is annotated, and misses it yet."""
+    folder = make_pairs(tmp_path / 'pairs')
+    cfg = Config.fromfile(write_leaf(folder, 'slgnet_mini_oriented.py'))
+    cfg.merge_from_dict(parse_options(TINY))
+    write_weights(folder / 'w.pth', build_detector(cfg))
+    truth = read_annotations(folder / 'annotations_test.json').data['annotations']
+
+    def found_for(model, packed, score_thr=0.0):
+        found = predict(model, packed, score_thr)[:1]
+        assert found.bboxes.shape == (1, 5)
+        [box] = [box for box in truth if box['image_id'] == packed['data_samples'].img_id]
+        x, y, w, h = box['bbox']
+        turned = {1: (w, h, 0), 2: (h, w, np.pi / 2), 3: (32, 8, np.pi / 4)}[box['image_id']]
+        found.bboxes = torch.tensor([[x + w / 2, y + h / 2, *turned]])
+        found.labels = torch.tensor([box['category_id'] - 1])
+        found.scores = torch.tensor([0.9])
+        return found
+
+    monkeypatch.setattr('mmslg.apis.inference.predict', found_for)
+    more = ['--json', tmp_path / 'e.json', '--fiftyone', tmp_path / 'fo', '--cfg-options', *TINY]
+    assert not analysed(folder, monkeypatch, tmp_path, folder / 'w.pth', *more), capsys.readouterr().err
+    assert 'tools/test.py has that of oriented ones' in capsys.readouterr().out
+    kinds = json.loads((tmp_path / 'e.json').read_text())['errors']
+    assert (kinds['hit'], kinds['misplaced'], kinds['missed'], sum(kinds.values())) == (2, 1, 1, 4)
+    for name in ('misses', 'false_alarms', 'confusion'):
+        assert cv2.imread(str(tmp_path / f'out/{name}.png')).any()
+    labels = json.loads((tmp_path / 'fo/visible/predictions.json').read_text())['labels']['test_003']
+    side = 40 / np.sqrt(2)
+    assert labels[0]['bounding_box'][2:] == pytest.approx([side / 96, side / 64], abs=1e-4)

@@ -13,7 +13,10 @@ from mmslg.apis.explanation import explain, one_modality, without_language, with
 from mmslg.apis.explanation_page import ExplainedPair
 from mmslg.apis.inference import predict
 from mmslg.apis.launch import parse_options
-from mmslg.apis.profiling import build_detector, find_parts
+from mmslg.apis.profiling import build_detector, count_parameters, find_parts, toy_batch
+from mmslg.apis.timing import measured_layers
+from mmslg.deployment.graphs import FeatureGraph
+from mmslg.errors import InputError
 from mmslg.visualization.report_page import draw_page
 from mmslg.visualization.samples import build_split
 
@@ -168,3 +171,37 @@ def test_tokens_are_read_or_refused(setting, monkeypatch, tmp_path, capsys):
     assert not (tmp_path / 'out').exists()
     read_place = runpy.run_path(str(ROOT / 'tools/analysis/explain_pair.py'))['read_place']
     assert read_place('3,4.5') == (3.0, 4.5)
+
+
+def test_without_structure_there_is_nothing_to_explain_and_all_else_works(setting):
+    """The article's baseline: its parameters are counted and its layers timed, but no page is made."""
+    _, packed, folder = setting
+    cfg = Config.fromfile(folder / 'leaf.py')
+    cfg.merge_from_dict(parse_options(TINY))
+    cfg.model.backbone.interaction_indexes = []
+    cfg.model.neck = cfg.model.neck[1:]
+    model = build_detector(cfg).eval()
+    with pytest.raises(InputError, match='no structure encoder'):
+        explain(model, packed)
+    rows = {row.name: row for row in count_parameters(model)}
+    assert rows['SA-Adapter + LGM'].trainable == 0 < rows['pyramid'].trainable
+    batch = toy_batch(model, cfg, (96, 64), 1, training=False)
+    with torch.no_grad():
+        layers = measured_layers(find_parts(model), batch['inputs'])
+    assert [name.split(',')[0] for name in layers] == ['pyramid'] * 4
+    assert predict(model, packed).bboxes.shape[1] == 4
+
+
+def test_a_graph_swaps_the_images_as_the_preprocessor_does(setting):
+    model, packed, _ = setting
+    image = packed['inputs']['img']
+    with torch.no_grad(), one_modality(model, 'swapped'):
+        inputs = model.data_preprocessor(dict(inputs=dict(img=[image])))['inputs']
+        text = torch.randn(1, 4, 512)
+        expected = model.extract_feat({**inputs, 'text': text})
+        graph = FeatureGraph(model, (image.shape[2], image.shape[1]))
+    found = graph(image[None, :3].permute(0, 2, 3, 1), image[None, 3], text)
+    plain = FeatureGraph(model, graph.size)(image[None, :3].permute(0, 2, 3, 1), image[None, 3], text)
+    for own, wanted, other in zip(found, expected, plain):
+        torch.testing.assert_close(own, wanted, atol=1e-5, rtol=1e-4)
+        assert not torch.allclose(other, wanted, atol=1e-3)

@@ -32,3 +32,14 @@ def test_amp_without_a_gpu_is_fp32(monkeypatch, capsys, gpu):
     assert ('loss_scale' in cfg.optim_wrapper) == ('dtype' in cfg.optim_wrapper) == gpu
     assert ('no GPU here: fp32 in the place of AMP' in capsys.readouterr().out) == (not gpu)
     assert not torch.distributed.is_initialized()
+
+
+@pytest.mark.parametrize(('gpu', 'launcher'), [(True, 'pytorch'), (False, 'pytorch'), (False, 'none')])
+def test_batch_norm_is_not_synchronised_between_cpus(monkeypatch, capsys, gpu, launcher):
+    """torch synchronises it on GPUs alone, and fails elsewhere; one process has nothing to synchronise."""
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
+    cfg = Config(dict(sync_bn='torch', launcher=launcher))
+    fit_to_machine(cfg)
+    gone = not gpu and launcher != 'none'
+    assert (cfg.sync_bn is None) == gone
+    assert ('no GPU here: batch norm of each process by itself' in capsys.readouterr().out) == gone

@@ -1,10 +1,15 @@
 """Detection in pairs without a dataset: what the tools find, whichever way a pair comes in."""
 
+import shutil
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 import torch
 from helpers import TINY, told, write_weights
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DefaultScope
 
@@ -101,12 +106,56 @@ def test_called_as_a_det_inferencer(made, tmp_path):
     ]
     best = float(one['predictions'][0].pred_instances.scores.max())
     assert len(inferencer(paths[0], pred_score_thr=best)['predictions'][0].pred_instances) == 1
-    with pytest.raises(InputError, match='wanted a pair'):
-        inferencer(['only.jpg'])
+    again = inferencer([Pair(*paths[0], 'a'), Pair(*paths[1], 'a')], out_dir=tmp_path / 'same')
+    assert len(again['predictions']) == 2 == len(list((tmp_path / 'same').iterdir()))
+    said = inferencer(iter(paths), show_progress=True)  # nobody knows how many
+    assert len(said['predictions']) == 3
+    for none in (['only.jpg'], None, 3):
+        with pytest.raises(InputError, match='wanted a pair'):
+            inferencer(none)
+    with pytest.raises(InputError, match='no name of a file'):
+        inferencer(('a\0b', paths[0][1]))
     with pytest.raises(InputError, match='batch_size=0: wanted at least 1'):
         inferencer(paths[0], batch_size=0)
     with pytest.raises(InputError, match="device='gpu'"):
         build(device='gpu')
+    with pytest.raises(InputError, match='no test_dataloader'):
+        PairInferencer(Config(dict(model=dict())), tmp_path / 'weights.pth')
+
+
+def test_folders_are_paired_by_names(made, tmp_path):
+    build, _, paths = made
+    inferencer = build()
+    wanted = inferencer(sorted(paths), pred_score_thr=0.0)
+    assert wanted['unpaired'] == []
+    for side, name in enumerate(('visible', 'infrared')):
+        (tmp_path / 'both' / name).mkdir(parents=True)
+        for number, pair in enumerate(sorted(paths)):
+            shutil.copy(pair[side], tmp_path / 'both' / name / f'{number}.png')
+    shutil.copy(paths[0][0], tmp_path / 'both' / 'visible' / 'alone.png')
+    both = tmp_path / 'both'
+    for inputs in (both, str(both), (both / 'visible', both / 'infrared')):
+        found = inferencer(inputs, pred_score_thr=0.0)
+        assert [Path(s.img_path).name for s in found['predictions']] == ['0.png', '1.png', '2.png']
+        for one, other in zip(found['predictions'], wanted['predictions'], strict=True):
+            same(one, other)
+        [(path, reason)] = found['unpaired']
+        assert path.endswith('alone.png') and reason == 'there is no infrared image of this name'
+    with pytest.raises(InputError, match='nowhere: no such file or folder'):
+        inferencer(tmp_path / 'nowhere')
+    with pytest.raises(InputError, match='wanted two images, two folders, or one folder of both'):
+        inferencer(paths[0][0])
+
+
+def test_samples_turn_themselves_into_supervision_s_form(made):
+    pytest.importorskip('supervision')
+    build, _, paths = made
+    sample = build()(paths[0], pred_score_thr=0.0)['predictions'][0]
+    assert isinstance(sample, DetDataSample)
+    found = sample.to_supervision()
+    assert found.xyxy.tolist() == sample.pred_instances.bboxes.tolist() and len(found) > 0
+    names = [('person', 'car', 'bicycle')[label] for label in sample.pred_instances.labels]
+    assert found.data['class_name'].tolist() == names
 
 
 def test_captions_are_given_stored_written_or_neutral(made, pairs):

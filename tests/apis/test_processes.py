@@ -2,17 +2,18 @@
 
 import argparse
 import os
-import socket
 import subprocess
 import sys
 
 import pytest
 import torch
+from helpers import LEAN
 from mmengine.config import Config
 
 from mmslg.apis.launch import add_common_arguments
 from mmslg.apis.processes import LAUNCHERS, check_launcher, start_processes
 from mmslg.errors import InputError
+from reproduction.machine import free_port
 
 NAMES = [
     *('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT', 'SLURM_PROCID', 'SLURM_LOCALID'),
@@ -26,9 +27,7 @@ def slurm(tmp_path, monkeypatch):
     for name in NAMES:
         monkeypatch.setenv(name, '')
         monkeypatch.delenv(name)
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        monkeypatch.setenv('MASTER_PORT', str(free.getsockname()[1]))
+    monkeypatch.setenv('MASTER_PORT', free_port())
     monkeypatch.setenv('SLURM_PROCID', '0')
     monkeypatch.setenv('SLURM_LOCALID', '0')
     monkeypatch.setenv('SLURM_NTASKS', '1')
@@ -149,7 +148,7 @@ def test_importing_leaves_the_environment_alone(root):
     )
     env = {name: value for name, value in os.environ.items() if name not in ('OMP_WAIT_POLICY', 'LOCAL_RANK')}
     env.pop('TORCH_FORCE_WEIGHTS_ONLY_LOAD', None)
-    env['PYTHONPATH'] = str(root)
+    env['PYTHONPATH'] = f'{root}:{LEAN}'
     process = subprocess.run([sys.executable, '-c', code], env=env, cwd=root, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     assert process.stdout.splitlines()[-2:] == ['', 'tool: PASSIVE']

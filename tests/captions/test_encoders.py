@@ -1,12 +1,14 @@
 """Encoders that run a network: against the libraries by hand, offline."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers import ROOT
 
 from mmslg.captions.building import build_text_encoder
 from mmslg.captions.encoders.network import choose_device
@@ -186,6 +188,25 @@ def test_open_clip_options_that_cannot_be_used(options, message):
     with pytest.raises(InputError, match=message) as caught:
         build_text_encoder('open_clip', **options)
     assert '\n' not in str(caught.value)
+
+
+def test_commands_name_models_that_fit_their_weights():
+    open_clip = pytest.importorskip('open_clip')
+    files = [
+        path
+        for folder in ('docs', 'configs', 'tools', 'mmslg')
+        for path in (ROOT / folder).rglob('*')
+        if path.suffix in {'.md', '.py', '.yaml'}
+    ]
+    found = [
+        (path.name, *pair)
+        for path in files
+        for pair in re.findall(r'model[ =](ViT\S+)[\s\\#]+(?:--)?pretrained[ =](\w+)', path.read_text())
+    ]
+    assert len(found) > 10
+    for name, model, tag in found:
+        wanted = bool(open_clip.get_pretrained_cfg(model, tag).get('quick_gelu'))
+        assert bool(open_clip.get_model_config(model).get('quick_gelu')) == wanted, (name, model, tag)
 
 
 @pytest.mark.parametrize(('name', 'package'), [('open_clip', 'open_clip'), ('hf', 'transformers')])

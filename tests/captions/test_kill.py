@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from captions import slow_run
 from captions.annotated import pairs_of, write_annotations
+from forked import ForkedTool
 
 from mmslg.captions.generation import generate_captions
 from mmslg.captions.journal import Journal
@@ -55,11 +56,14 @@ def test_twenty_kills_at_random_moments_change_nothing(whole, tmp_path):
     environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
     moments, kept = random.Random(8), []
     for _ in range(KILLS):
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
-        assert process.stdout.readline() == b'ready\n'
-        time.sleep(moments.uniform(0, 0.2))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        ready, said = os.pipe()
+        with os.fdopen(ready, 'rb') as reader, os.fdopen(said, 'wb') as stdout:
+            process = ForkedTool(command, stdout=stdout)
+            stdout.close()
+            assert reader.readline() == b'ready\n'
+            time.sleep(moments.uniform(0, 0.2))
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
         assert process.returncode == -signal.SIGKILL and not out.exists()
         done = journal.read_bytes().split(b'\n')[:-1] if journal.exists() else []
         assert all(lines[json.loads(line)['file_name']] == line for line in done)  # nothing is invented
@@ -68,7 +72,7 @@ def test_twenty_kills_at_random_moments_change_nothing(whole, tmp_path):
         assert done[: len(kept)] == kept  # and nothing lost
         kept = done
     assert 20 < len(kept) < PAIRS
-    assert subprocess.run(command, env=environment).returncode == 0
+    assert subprocess.run([*command[:-1], '0'], env=environment).returncode == 0
     assert written(out) == wanted and not journal.exists()
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from mmslg.apis.pair_captions import PairCaptions
 from mmslg.captions.encoders.hashed import HashedTextEncoder
 from mmslg.captions.lookup import CaptionLookup
 from mmslg.captions.schema import StructuredCaption
@@ -62,6 +63,24 @@ def test_none_is_zeros_of_the_same_shape(stores):
     for look in (lookup.embedding, lookup.caption):
         with pytest.raises(InputError, match='no caption for image'):
             look('z.jpg')
+
+
+def test_constant_is_the_caption_of_the_first_pair_by_name_for_all(tmp_path):
+    halves = [{'b.jpg': DAY, 'c.jpg': NIGHT}, {'z.jpg': DAY, 'a.jpg': NIGHT}]
+    for name, half in zip('xy', halves):
+        write_store(tmp_path / name, half, HashedTextEncoder(16))
+    lookup = CaptionLookup([str(tmp_path / 'x'), str(tmp_path / 'y')], variant='constant')
+    expected = CaptionStore.open(tmp_path / 'y')['a.jpg']
+    for key in ('a.jpg', 'b.jpg', 'z.jpg'):
+        assert lookup.caption(key) == NIGHT
+        np.testing.assert_array_equal(lookup.embedding(key), expected)
+    with pytest.raises(InputError, match=r'no caption for image q\.jpg'):
+        lookup.embedding('q.jpg')
+    # A pair without a dataset is told the same.
+    settings = dict(
+        metainfo=dict(classes=('car',)), caption_variant='constant', caption_store=[str(tmp_path / 'y')]
+    )
+    np.testing.assert_array_equal(PairCaptions(16, settings).embed(DAY), expected)
 
 
 def test_every_variant_is_one_word(stores):

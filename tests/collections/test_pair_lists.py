@@ -49,6 +49,13 @@ def test_a_faulty_list_is_one_line(tmp_path, rows, message):
         read_pair_list(write(tmp_path / 'pairs.jsonl', rows))
 
 
+@pytest.mark.parametrize('content', [b'', b'null\n', b'[1]\n', b'id,visible\n'])
+def test_a_file_that_is_no_list(tmp_path, content):
+    (tmp_path / 'pairs.jsonl').write_bytes(content)
+    with pytest.raises(InputError, match='wanted an object a line, it begins with'):
+        read_pair_list(tmp_path / 'pairs.jsonl')
+
+
 def rows(*ids, error=None):
     empty = dict(boxes=[], scores=[], labels=[], class_names=[], error=error)
     return pa.Table.from_pylist([dict(id=name, **empty) for name in ids], SCHEMA)

@@ -156,7 +156,7 @@ def test_mutated_files_in_process(case, folder, tmp_path):
     assert 90 < results.count('ok') < 1900  # both outcomes are really tried
 
 
-def test_mutated_files_through_the_tools(folder, tmp_path, run_tool):
+def test_mutated_files_through_the_tools(folder, tmp_path, run_tool, run_quickly):
     rng = random.Random(11)
     for case in cases():
         if (tmp_path / 'data').exists():
@@ -165,15 +165,8 @@ def test_mutated_files_through_the_tools(folder, tmp_path, run_tool):
         out = tmp_path / f'out-{case}'
         for content in (BOMB.encode(), mutate(text, rng), mutate(text, rng), b'\xff' * 100):
             label.write_bytes(content)
-            process = run_tool(
-                'tools/convert.py',
-                dataset,
-                root,
-                '--out',
-                out,
-                timeout=60,
-                env={'OMP_NUM_THREADS': '1'},
-            )
+            run = run_tool if case == 'flir' and content == BOMB.encode() else run_quickly
+            process = run('tools/convert.py', dataset, root, '--out', out)
             lines = process.stderr.strip().splitlines()
             assert process.returncode in (0, 1) and 'Traceback' not in process.stderr, process.stderr
             assert len(lines) <= 1, process.stderr

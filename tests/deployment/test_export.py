@@ -1,6 +1,7 @@
 """A detector as a file finds what the checkpoint finds."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,18 +11,25 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, TINY, make_pairs, run_here, write_weights
+from helpers import ROOT, TINY, make_pairs, run_here, shipped_config, write_leaf, write_weights
+from mmdet.models.detectors import DDQDETR
+from mmdet.structures import DetDataSample
 from mmengine.registry import DefaultScope
 
+from mmslg.apis import pair_inferencer
 from mmslg.apis.launch import parse_options, read_config
 from mmslg.apis.pair_inferencer import Pair, PairInferencer
 from mmslg.apis.profiling import build_detector
+from mmslg.apis.timing import interleave
+from mmslg.deployment import stream_timing
 from mmslg.deployment.dense import DenseGraph
 from mmslg.deployment.dino import DinoGraph
-from mmslg.deployment.export import build_graph, export_detector
+from mmslg.deployment.export import build_graph, export_detector, write
+from mmslg.deployment.parity import compare
 from mmslg.deployment.running import deployed_detections, eager_detections, load_runner, to_arrays
 from mmslg.deployment.suppression import keep_best, keep_best_torch, spread_by_label
 from mmslg.errors import InputError
+from mmslg.models.compilation import compile_features
 
 pytest.importorskip('onnxruntime')
 pytestmark = pytest.mark.slow
@@ -36,6 +44,12 @@ OPTIONS = [
     'model.bbox_head.anchor_generator.strides=16,32',
     'model.bbox_head.stacked_convs=1',
 ]
+RTMDET = [
+    'model.backbone.trunk.checkpoint=None',
+    'model.backbone.trunk.dtype=float32',
+    'model.backbone.interaction_indexes=[0]',
+    'model.backbone.trunk.depth=1',
+]
 
 
 @pytest.fixture(autouse=True)
@@ -49,20 +63,25 @@ def shake(model, seed=1):
     generator = torch.Generator().manual_seed(seed)
     for name, param in model.named_parameters():
         param.data += 0.05 * torch.randn(param.shape, generator=generator)
-        if name.endswith('atss_cls.bias'):
+        if re.search(r'(atss_cls|retina_cls|conv_cls|rtm_cls\.\d)\.bias$', name):
             param.data.fill_(-1.0)
     return model
+
+
+def loaded(leaf, options):
+    """Write the weights of a leaf's detector beside it; return their file and an inferencer."""
+    config = read_config(str(leaf), parse_options(options))
+    checkpoint = write_weights(leaf.with_suffix('.pth'), shake(build_detector(config)))
+    return checkpoint, PairInferencer(
+        read_config(str(leaf), parse_options(options)), checkpoint, device='cpu'
+    )
 
 
 @pytest.fixture(scope='module')
 def exported(tmp_path_factory):
     """Pairs, a checkpoint, an inferencer, and the ONNX file; 96x64 pixels become 80x53."""
     folder = make_pairs(tmp_path_factory.mktemp('deploy') / 'pairs')
-    config = read_config(str(folder / 'leaf.py'), parse_options(OPTIONS))
-    checkpoint = write_weights(folder / 'weights.pth', shake(build_detector(config)))
-    inferencer = PairInferencer(
-        read_config(str(folder / 'leaf.py'), parse_options(OPTIONS)), checkpoint, device='cpu'
-    )
+    checkpoint, inferencer = loaded(folder / 'leaf.py', OPTIONS)
     out = folder / 'model.onnx'
     lines = export_detector(inferencer, str(checkpoint), str(out), batch_size=None)
     return folder, inferencer, out, lines
@@ -185,17 +204,85 @@ def test_16_bit_infrared_as_in_training(tmp_path):
 def test_a_file_that_finds_something_else_is_not_written(exported, tmp_path, monkeypatch):
     folder, inferencer, out, _ = exported
     monkeypatch.setattr('mmslg.deployment.export.write', lambda path, *_: shutil.copy(out, path))
-    other = PairInferencer(inferencer.cfg, folder / 'weights.pth', device='cpu')
+    other = PairInferencer(inferencer.cfg, folder / 'leaf.pth', device='cpu')
     shake(other.model, seed=2)
     with pytest.raises(InputError, match=r'does not find what the checkpoint finds: .*nothing was written'):
-        export_detector(other, str(folder / 'weights.pth'), str(tmp_path / 'm.onnx'), batch_size=None)
+        export_detector(other, str(folder / 'leaf.pth'), str(tmp_path / 'm.onnx'), batch_size=None)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def no_new_graph(exported, monkeypatch):
+    """The graph is the one that was written already, which is what takes time."""
+    monkeypatch.setattr('mmslg.deployment.files.write_onnx', lambda path, *_: shutil.copy(exported[2], path))
+
+
+def test_openvino(exported, tmp_path, no_new_graph):
+    openvino = pytest.importorskip('openvino')
+    folder, inferencer, _, _ = exported
+    out = tmp_path / 'model.xml'
+    lines = export_detector(inferencer, str(folder / 'leaf.pth'), str(out), 'openvino', batch_size=None)
+    assert '(100.00%)' in lines[1] and out.with_suffix('.bin').is_file()
+    facts = openvino.Core().read_model(out).get_rt_info(['mmslg', 'classes'])
+    assert json.loads(facts.value) == ['person', 'car', 'bicycle']
+
+
+def test_what_a_stream_is_measured_with_finds_the_same(exported, no_new_graph, monkeypatch):
+    pytest.importorskip('openvino')
+    folder, inferencer, _, _ = exported
+    found = {}
+
+    def once(calls, *args):
+        found.update({name: call() for name, call in calls.items() if name != 'trunk'})
+        return interleave(calls, *args)
+
+    monkeypatch.setattr(stream_timing, 'interleave', once)
+    monkeypatch.setattr(pair_inferencer, 'compile_features', lambda model: compile_features(model, 'eager'))
+    runners = ('inferencer', 'compiled', 'onnx', 'openvino')
+    rows = stream_timing.measure_stream(inferencer.cfg, str(folder / 'leaf.pth'), [(80, 53)], [2], runners, 1)
+    assert [(row.batch, row.runner) for row in rows] == [(2, name) for name in ('trunk', *runners)]
+    assert inferencer.cfg.test_dataloader.dataset.pipeline.resize.scale == (80, 60)
+    assert all(row.pairs_per_second > 0 for row in rows)
+    assert len(stream_timing.format_stream(rows).splitlines()) == 1 + len(rows)
+    samples, others = (
+        [sample.pred_instances.scores.numpy() for sample in found[name]]
+        for name in ('inferencer', 'compiled')
+    )
+    files = [[row[: len(s)] for row, s in zip(found[name][1], samples)] for name in ('onnx', 'openvino')]
+    for other in (others, *files):
+        for scores, wanted in zip(other, samples, strict=True):
+            assert len(wanted) > 5
+            np.testing.assert_allclose(scores, wanted, atol=1e-4)
+
+
+def test_rtmdet(exported, tmp_path):
+    folder = exported[0]
+    leaf = write_leaf(folder, 'heads/slgnet_flir_rtmdet.py', name='rtmdet.py')
+    checkpoint, inferencer = loaded(leaf, [*OPTIONS, *RTMDET])
+    lines = export_detector(inferencer, str(checkpoint), str(tmp_path / 'rtmdet.onnx'))
+    found, total = (int(word) for word in lines[1].split(' detections')[0].split(' of '))
+    assert found == total > 5, lines
+
+
+@pytest.mark.parametrize('name', ['slgnet_dronevehicle.py', 'trunks/slgnet_flir_dinov3_small.py'])
+def test_features_of_any_config(name, tmp_path):
+    """All of configs/ have been tried; these two differ most, in levels and trunk."""
+    model = tiny(name)
+    graph = build_graph(model, (96, 70), 'features')
+    write(tmp_path / 'f.pt2', graph, 'torch', 1, (4, 512), {})
+    example = graph.example(1)
+    with torch.no_grad():
+        inputs = model.data_preprocessor(as_packed(*example, (70, 96)), False)['inputs']
+        wanted = model.extract_feat(inputs)
+    levels = load_runner(tmp_path / 'f.pt2')(*(value.numpy() for value in example))
+    for level, other in zip(levels, wanted, strict=True):
+        np.testing.assert_allclose(level, other.numpy(), atol=1e-4)
 
 
 def test_torch_export(exported, tmp_path):
     folder, inferencer, _, _ = exported
     out = tmp_path / 'model.pt2'
-    lines = export_detector(inferencer, str(folder / 'weights.pth'), str(out), 'torch')
+    lines = export_detector(inferencer, str(folder / 'leaf.pth'), str(out), 'torch')
     assert '(100.00%)' in lines[1]
     facts = {'mmslg.json': ''}
     torch.export.load(out, extra_files=facts)
@@ -207,11 +294,11 @@ def test_what_cannot_be_exported(exported, tmp_path, monkeypatch):
 
     def refused(message, out='m.onnx', **options):
         with pytest.raises(InputError, match=message):
-            export_detector(inferencer, str(folder / 'weights.pth'), str(tmp_path / out), **options)
+            export_detector(inferencer, str(folder / 'leaf.pth'), str(tmp_path / out), **options)
 
     refused('wants a name that ends in .onnx', 'm.pt')
     refused('wanted float32', 'm.pt2', file_format='torch', half=True)
-    refused('no pair of the test split becomes 60x60', size=(64, 64))
+    refused('none of the compared pairs becomes 60x60', size=(64, 64))
     monkeypatch.setitem(inferencer.model.bbox_head.test_cfg, 'nms', dict(type='soft_nms', iou_threshold=0.5))
     refused('another suppression than nms per class.*--part features')
 
@@ -224,6 +311,42 @@ def test_heads_that_are_written_and_heads_that_are_not():
     with pytest.raises(InputError, match=r'has no dense head.*--part features'):
         build_graph(oriented, (64, 64), **options)
     assert build_graph(oriented, (64, 64), 'features').size == (64, 64)
+
+
+def tiny(name):
+    """The detector of a config with one narrow block in its trunk."""
+    cfg = shipped_config(name)
+    trunk = dict(checkpoint=None, depth=1, dtype='float32', embed_dim=24, num_heads=2)
+    cfg.model.backbone.trunk.update(trunk)
+    cfg.model.backbone.interaction_indexes = [0]
+    for neck in cfg.model.neck:
+        neck.in_channels = 24
+    model = shake(build_detector(cfg)).eval()
+    for name, param in model.named_parameters():
+        if re.search(r'(_cls|rtm_cls\.\d)\.weight$', name):
+            param.data *= 0.02  # else scores of 1 are equal, and which comes first is left to chance
+    return model
+
+
+@pytest.mark.parametrize('head', ['atss', 'fcos', 'retinanet', 'rtmdet'])
+def test_dense_heads_predict_as_mmdetection_does(head):
+    """Boxes that lie outside of the image are none, whatever their score."""
+    model = tiny(f'heads/slgnet_flir_{head}.py')
+    if head == 'retinanet':
+        model.bbox_head.retina_reg.bias.data[::4] += 1.5  # to the right by one and a half of their widths
+    graph = build_graph(model, (96, 70), 'detector', onnx=False)
+    example = graph.example(1)
+    with torch.no_grad():
+        boxes, scores, labels = (value[0].numpy() for value in graph(*example))
+        found = model.test_step(as_packed(*example, (70, 96)))[0].pred_instances.numpy()
+    kept = labels >= 0
+    mine, theirs = (boxes[kept], scores[kept], labels[kept]), (found.bboxes, found.scores, found.labels)
+    result = compare([theirs], [mine], min_score=0.05)
+    assert result.matched == result.total > 10, result
+
+
+def test_ddq_detr_inherits_from_dino_and_is_none_to_the_export():
+    assert DinoGraph.fault(DDQDETR.__new__(DDQDETR)) == 'DDQDETR is no DINO'
 
 
 def test_suppression_is_that_of_mmcv():
@@ -257,6 +380,13 @@ def test_arrays_are_those_of_opencv(exported):
     assert np.array_equal(visible[0, 7, 9], packed['inputs']['img'][:3, 7, 9])
 
 
+def as_packed(visible, infrared, text, shape):
+    """Inputs of a graph as a batch of the test pipeline."""
+    image = torch.cat([visible, infrared.unsqueeze(3)], 3)[0].permute(2, 0, 1)
+    sample = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0)))
+    return dict(inputs=dict(img=[image], text=[text[0]]), data_samples=[sample])
+
+
 def test_dino_is_a_graph_of_the_same_detections():
     settings = {
         'model.backbone.trunk': dict(
@@ -273,15 +403,10 @@ def test_dino_is_a_graph_of_the_same_detections():
     model = shake(build_detector(read_config(str(ROOT / 'configs' / 'slgnet_flir.py'), settings))).eval()
     graph = build_graph(model, (80, 53), 'detector')
     assert isinstance(graph, DinoGraph)
-    visible, infrared, text = graph.example(1)
-    image = torch.cat([visible, infrared.unsqueeze(3)], 3)[0].permute(2, 0, 1)
-    from mmdet.structures import DetDataSample
-
-    sample = DetDataSample(metainfo=dict(img_shape=(53, 80), ori_shape=(53, 80), scale_factor=(1.0, 1.0)))
+    example = graph.example(1)
     with torch.no_grad():
-        boxes, scores, labels = graph(visible, infrared, text)
-        data = dict(inputs=dict(img=[image], text=[text[0]]), data_samples=[sample])
-        found = model.test_step(data)[0].pred_instances
+        boxes, scores, labels = graph(*example)
+        found = model.test_step(as_packed(*example, (53, 80)))[0].pred_instances
     torch.testing.assert_close(boxes[0], found.bboxes)
     torch.testing.assert_close(scores[0], found.scores)
     assert torch.equal(labels[0], found.labels)
@@ -292,7 +417,8 @@ def test_the_tool(exported, monkeypatch, capsys):
     written = Path(folder, 'copy.onnx')
     monkeypatch.setattr('mmslg.deployment.export.write', lambda path, *_: shutil.copy(out, path))
     code = run_here(
-        'deploy/export.py', monkeypatch, folder / 'leaf.py', folder / 'weights.pth', '--out', written,
-        '--batch', 'dynamic', '--cfg-options', *OPTIONS,
+        'deploy/export.py', monkeypatch, folder / 'leaf.py', folder / 'leaf.pth', '--out', written,
+        '--batch', 'dynamic', '--verify', folder / 'visible', folder / 'infrared', '--cfg-options', *OPTIONS,
     )  # fmt: skip
-    assert not code and '(100.00%)' in capsys.readouterr().out and written.is_file()
+    out = capsys.readouterr().out
+    assert not code and ' of 7 pairs agree (100.00%)' in out and written.is_file()

@@ -60,7 +60,7 @@ class Payload:
             {'state_dict': WEIGHTS, 'ema_state_dict': {'w': torch.tensor(-torch.inf)}},
             'w of ema_state_dict holds NaN or infinite values',
         ),
-        ({'state_dict': WEIGHTS, 'hook': print}, r'\(it holds print, which is neither a tensor nor a plain'),
+        ({'state_dict': WEIGHTS, 'hook': input}, r'\(it holds input, which is neither a tensor nor a plain'),
         ({'state_dict': WEIGHTS, 'x': Payload()}, r'\(it holds exec, which is neither a tensor nor a plain'),
     ],
 )

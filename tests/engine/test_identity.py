@@ -1,11 +1,13 @@
 """Which run a folder holds."""
 
 import json
+import os
+import tempfile
 
 import pytest
 from mmengine.config import Config
 
-from mmslg.engine.identity import claim, difference, run_identity
+from mmslg.engine.identity import check_folder, claim, difference, run_identity
 from mmslg.errors import InputError
 
 
@@ -69,3 +71,54 @@ def test_a_folder_of_an_unknown_run(cfg, tmp_path):
     (tmp_path / 'run/train').mkdir(parents=True)
     with pytest.raises(InputError, match='run: holds a run that has not said which'):
         claim(tmp_path / 'run', run_identity(cfg))
+
+
+@pytest.mark.parametrize('name', ['sheet.png', '.identity-part-a1b2c3d4.json'])
+def test_what_is_of_no_run_does_not_count(cfg, tmp_path, name):
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run' / name).touch()
+    assert not check_folder(tmp_path / 'run', run_identity(cfg), besides=['sheet.png'])
+    claim(tmp_path / 'run', run_identity(cfg), besides=['sheet.png'])
+    assert sorted(os.listdir(tmp_path / 'run')) == sorted([name, 'identity.json'])
+
+
+def claimed_at(monkeypatch, module, name, folder, identity):
+    """Let another process claim the folder and begin as soon as a function is called."""
+    function = getattr(module, name)
+
+    def called(*args, **kwargs):
+        monkeypatch.setattr(module, name, function)
+        claim(folder, identity)
+        (folder / 'log').mkdir()
+        return function(*args, **kwargs)
+
+    monkeypatch.setattr(module, name, called)
+
+
+def test_another_process_of_the_run_was_faster(cfg, tmp_path, monkeypatch):
+    (tmp_path / 'run').mkdir()
+    claimed_at(monkeypatch, os, 'listdir', tmp_path / 'run', run_identity(cfg))
+    assert check_folder(tmp_path / 'run', run_identity(cfg))
+
+
+@pytest.mark.parametrize('seed', [0, 1])
+def test_of_two_runs_at_once_the_first_has_the_folder(cfg, tmp_path, monkeypatch, seed):
+    folder, first = tmp_path / 'run', run_identity(cfg)
+    cfg.randomness.seed = seed
+    claimed_at(monkeypatch, tempfile, 'mkstemp', folder, first)
+    if seed:
+        with pytest.raises(InputError, match=r'holds another run \(randomness.seed was 0 and is 1\)'):
+            claim(folder, run_identity(cfg))
+    else:
+        claim(folder, run_identity(cfg))
+    assert json.loads((folder / 'identity.json').read_text()) == first
+    assert sorted(os.listdir(folder)) == ['identity.json', 'log']
+
+
+def test_a_disk_without_hard_links(cfg, tmp_path, monkeypatch):
+    def link(*names):
+        raise PermissionError(1, 'Operation not permitted', *names)
+
+    monkeypatch.setattr(os, 'link', link)
+    claim(tmp_path / 'run', run_identity(cfg))
+    assert os.listdir(tmp_path / 'run') == ['identity.json']

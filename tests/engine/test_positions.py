@@ -17,6 +17,7 @@ from noisy_toy import NoisyData
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 from toy import write_toy
 
+from mmslg.datasets.transforms import DropModality
 from mmslg.engine import positions
 from mmslg.engine.positions import place_batches, seed_step
 
@@ -47,6 +48,19 @@ def test_begin_within_an_epoch():
     whole = take(first, 12, 9, skip=0, endless=False)
     assert len(whole) == 6 == len(first)
     assert torch.equal(take(again, 15, 9, skip=3, endless=False), whole[3:])
+
+
+def test_which_image_is_missing_goes_by_the_position(monkeypatch):
+    """A run that is resumed at its third batch drops what the whole one drops there."""
+    drop, names = DropModality(prob=0.7), [None, 'rgb', 'ir']
+
+    def dropped(self, index):
+        return dict(inputs=torch.tensor(names.index(drop(dict(img=np.ones((2, 2, 4))))['dropped'])))
+
+    monkeypatch.setattr(NoisyData, '__getitem__', dropped)
+    whole = take(loader(), 0, 20, endless=True)
+    assert set(whole.flatten().tolist()) == {0, 1, 2}
+    assert torch.equal(take(loader(), 3, 17, endless=True), whole[3:])
 
 
 def test_workers_change_nothing():

@@ -96,7 +96,9 @@ def train(tmp_path):
             sys.argv = ['train.py', config, '--work-dir', str(tmp_path / name), *launcher, *args]
             runpy.run_path(str(ROOT / 'tools/train.py'), run_name='__main__')
 
-        return run_forked(job, tmp_path / 'said', processes)[0]
+        ended = run_forked(job, tmp_path / 'said', processes)
+        # The first to be killed may be either: the other is then ended with 15.
+        return next((each for each in ended if each[0] == -signal.SIGKILL), ended[0])
 
     return run
 

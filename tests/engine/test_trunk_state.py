@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from helpers import TINY, iterations, run_here, write_leaf, write_trunk
+from helpers import TINY, TINY_MODEL, iterations, run_here, write_leaf, write_trunk
 from mmengine.registry import DefaultScope
 
 from mmslg.apis.inference import load_detector
@@ -113,7 +113,7 @@ def test_another_trunk_is_refused(pairs, trunk_file, tmp_path):
         ((wrong,), rf'{named}, .* does not hold it; the config.s has other weights: .*{own}'),
         (
             (trunk_file, 'model.backbone.trunk.img_size=160'),
-            r'197 positions.* other positions: .*101 positions',
+            r'257 positions.* other positions: .*101 positions',
         ),
         ((trunk_file, 'model.backbone.trunk.patch_size=8'), 'other patch size: .*patch 8'),
         ((None,), f'{named}, .*which it does not hold, and the config.s trunk has random weights'),
@@ -178,7 +178,7 @@ def test_tensors_of_a_trunk_that_the_config_does_not_have(pairs, trunk_file, tmp
 def test_a_run_saves_what_it_learnt(pairs, trunk_file, tmp_path, monkeypatch, capfd):
     """Trained, resumed, tested and fine-tuned on checkpoints without the trunk."""
     write_leaf(pairs, more=f'model = dict(backbone=dict(trunk=dict(checkpoint={str(trunk_file)!r})))\n')
-    tiny, work = ['--cfg-options', *TINY], tmp_path / 'run'
+    tiny, work = ['--cfg-options', *TINY_MODEL], tmp_path / 'run'
 
     def run(tool, *args):
         code = run_here(tool, monkeypatch, *args)
@@ -199,5 +199,5 @@ def test_a_run_saves_what_it_learnt(pairs, trunk_file, tmp_path, monkeypatch, ca
     assert not any(TRUNK in name for name in checkpoint['state_dict'])
     text = run('test.py', pairs / 'leaf.py', work / 'iter_4.pth', '--work-dir', work, *tiny)
     assert '0 missing' in text and 'coco/bbox_mAP' in text
-    find = find_trunk(load_detector(config(pairs), str(work / 'iter_4.pth')))
+    find = find_trunk(load_detector(config(pairs, trunk_file), str(work / 'iter_4.pth')))
     assert find[0] == 'backbone.trunk.'

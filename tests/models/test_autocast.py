@@ -15,7 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mmslg.apis.profiling import build_detector, find_parts, toy_batch
 from mmslg.engine import PairRunner
 from mmslg.models.autocast import limit_autocast, to_float32
-from mmslg.models.layers import SobelGradient, SparseAttention
+from mmslg.models.layers import SobelGradient, sparse_attention
+from mmslg.models.layers.sparse_attention import sample_bilinear
 
 HEADS = {
     'dino': 'slgnet_flir.py',
@@ -153,11 +154,18 @@ def test_dino_matches_at_high_logits(logit, guarded):
         assert all(loss.isfinite().all() for loss in losses.values())
 
 
-def test_within_the_features_sampling_points_and_ssim_are_float32():
+def test_within_the_features_sampling_points_and_ssim_are_float32(monkeypatch):
     model, cfg = tiny('dino')
     limit_autocast(model)
     seen = []
-    fragile = (MultiScaleDeformableAttention, SparseAttention, SobelGradient)
+    fragile = (MultiScaleDeformableAttention, SobelGradient)
+    grids = []
+
+    def record(maps, grid):
+        grids.append(grid.dtype)
+        return sample_bilinear(maps, grid)
+
+    monkeypatch.setattr(sparse_attention, 'sample_bilinear', record)
     for module in model.modules():
         if isinstance(module, fragile):
             module.register_forward_hook(lambda module, args, out: seen.append((type(module), out.dtype)))
@@ -171,7 +179,7 @@ def test_within_the_features_sampling_points_and_ssim_are_float32():
     with torch.autocast('cpu', torch.float16):
         model(**toy_batch(model, cfg, (128, 128), 1), mode='loss')
     assert encoder_linear == [torch.float16]
-    assert {dtype for _, dtype in seen} == {torch.float32}
+    assert {dtype for _, dtype in seen} == set(grids) == {torch.float32}
     assert {kind.__name__ for kind, _ in seen} == {'Linear', *(kind.__name__ for kind in fragile)}
 
 

@@ -102,6 +102,23 @@ def test_sizes_beyond_the_limit_run_uncompiled():
     assert graphs[0] < graphs[1] == graphs[2] == graphs[3]
 
 
+def test_on_a_cpu_sampling_is_an_operator_in_the_graph():
+    calls = []
+
+    def backend(graph, inputs):
+        calls.extend(str(node.target) for node in graph.graph.nodes if 'sample' in str(node.target))
+        return graph.forward
+
+    model = flir()
+    with torch.no_grad():
+        expected = features(model, inputs_of((96, 64)))
+        compile_features(model, 'eager')
+        model.backbone.compile(backend=backend, dynamic=False)
+        for level, other in zip(features(model, inputs_of((96, 64))), expected):
+            assert (level - other).abs().max() <= 1e-4
+    assert calls and all('mmslg' in call and 'sample_bilinear' in call for call in calls), calls
+
+
 def test_names_stay_and_a_copy_runs_by_itself():
     model = flir()
     names = list(model.state_dict())

@@ -14,6 +14,7 @@ from mmslg.apis.pair_inferencer import Pair, PairInferencer
 from mmslg.apis.profiling import build_detector
 from mmslg.captions.schema import StructuredCaption
 from mmslg.errors import InputError
+from mmslg.models.compilation import compile_features
 from mmslg.streams.async_captions import Caption
 from mmslg.streams.stream_detector import StreamDetector
 from mmslg.utils.image_io import read_infrared, read_visible
@@ -57,6 +58,38 @@ def test_a_caption_that_is_held_gives_the_inferencer_s_boxes_to_the_bit(made):
         StreamDetector(inferencer, takes_captions=True)
 
 
+def test_compiled_a_new_caption_is_seen_and_compiles_nothing_anew(made):
+    torch._dynamo.reset()
+    cfg = read_config(str(made / 'leaf.py'), parse_options(TINY))
+    inferencer = PairInferencer(cfg, made / 'weights.pth', encoder='hashed')
+    detector = StreamDetector(inferencer, takes_captions=True)
+    pair = Pair(
+        read_visible(made / 'clip/visible/test_001.png'), read_infrared(made / 'clip/infrared/test_001.png')
+    )
+    captions = [None]
+    for number in range(10):  # more than torch compiles a function for
+        text = StructuredCaption('daylight', 'street', f'{number} cars', 'high thermal contrast')
+        captions.append(Caption(text, inferencer.embed(text).numpy(), 0.0))
+
+    def scores():
+        found = []
+        for caption in captions:
+            if caption is not None:
+                detector.use_caption(caption)
+            found.append(detector(pair).pred_instances.scores)
+        inferencer.model.neck[0].hold(None)
+        return found, torch._dynamo.utils.counters['stats']['unique_graphs']
+
+    wanted, _ = scores()
+    compile_features(inferencer.model, 'eager')
+    found, graphs = scores()
+    for compiled, eager in zip(found, wanted, strict=True):
+        torch.testing.assert_close(compiled, eager, atol=1e-6, rtol=0)
+    assert not torch.allclose(wanted[1], wanted[2], atol=1e-4)
+    assert scores()[1] == graphs < len(captions)
+    torch._dynamo.reset()
+
+
 def test_the_tool_writes_its_outputs_and_reports(made, run_quickly, tmp_path):
     clip = made / 'clip'
     (clip / 'infrared' / 'test_003.png').unlink()
@@ -81,6 +114,24 @@ def test_the_tool_writes_its_outputs_and_reports(made, run_quickly, tmp_path):
     assert (tmp_path / 'out.mp4').stat().st_size > 1000
 
 
+def test_a_stream_without_a_pair_leaves_nothing(made, run_quickly, tmp_path):
+    for path in (made / 'clip/visible').iterdir():
+        path.write_bytes(b'no image')
+    options = [
+        '--rgb',
+        made / 'clip/visible',
+        '--ir',
+        made / 'clip/infrared',
+        '--jsonl',
+        tmp_path / 'o.jsonl',
+    ]
+    done = run_quickly(
+        'infer_stream.py', made / 'leaf.py', made / 'weights.pth', *options, '--cfg-options', *TINY
+    )
+    assert done.returncode == 1 and not (tmp_path / 'o.jsonl').exists()
+    assert 'no pair came: ' in done.stderr and 'files that cannot be read: 3' in done.stderr
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
@@ -89,6 +140,10 @@ def test_the_tool_writes_its_outputs_and_reports(made, run_quickly, tmp_path):
         (['--video', 'a.gif'], 'a.gif: wanted the name of a video'),
         (['--csv', 'a.txt', '--jsonl', 'a.txt'], 'two outputs have the same name'),
         (['--jsonl', 'leaf.py'], 'leaf.py: the output is the input'),
+        (['--jsonl', 'clip/visible/test_001.png'], 'test_001.png: the output is the input'),
+        (['--import', 'my_captioner'], 'say nothing without --captioner'),
+        (['--captioner', 'nobody', '--encoder', 'hashed'], "no captioner is called 'nobody'"),
+        (['--captioner', 'photometric', '--encoder', 'nobody'], "no text encoder is called 'nobody'"),
         (['--max-pairs', '0'], '--max-pairs 0: wanted at least 1'),
         (['--fps', '1', '2', '3'], 'wanted one or two rates, got 3'),
         (['--rgb', 'gone.mp4'], 'gone.mp4: no such file or folder'),

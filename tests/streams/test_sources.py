@@ -169,3 +169,26 @@ def test_of_a_live_source_the_newest_frame_counts_and_the_others_are_dropped():
     assert rest in ([], [4]) and live.read() is None and live.dropped in (2, 3)
     live.close()
     assert camera.closed
+
+
+def test_a_camera_that_is_lost_is_opened_again():
+    gone = lambda: FakeSource([], 10, 'wall')  # noqa: E731
+    tries = iter([gone(), None, FakeSource(ticks(1, 10), 10, 'wall')])
+    opened = []
+
+    def reopen():
+        opened.append(next(tries, gone()))
+        if opened[-1] is None:
+            raise InputError('nobody there')
+        return opened[-1]
+
+    live = LiveSource(FakeSource(ticks(2, 10), 10, 'wall'), reopen, patience=0.3, interval=0.02)
+    live._thread.join(10)
+    assert not live._thread.is_alive()
+    assert live.read().number == 2 and live.read() is None
+    assert live.remarks() == ['fake: lost and found again 1 times'] and len(opened) > 4
+    live.close()
+    assert all(camera.closed for camera in opened if camera)
+    patient = LiveSource(gone(), gone, patience=1000, interval=1000)
+    patient.close()  # does not wait for the next try
+    assert not patient._thread.is_alive()

@@ -2,15 +2,14 @@
 
 import runpy
 import sys
+from pathlib import Path
 
 import pytest
-from helpers import ROOT
+from cells_at_once import Done
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 from toy import write_toy
-
-sys.path.append(str(ROOT / 'tools'))  # sample_scenes lies there, beside the tool that draws them
 
 
 def forget():
@@ -59,3 +58,15 @@ def toy_run(run_train, toy_config, tmp_path):
     code, out, err = run_train(toy_config, '--work-dir', tmp_path / 'run')
     assert code == 0, out[-2000:] + err[-2000:]
     return tmp_path / 'run'
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """Commands that leave figures at once, 0.25 for seed 0, 0.5 for seed 1; those that were started."""
+    Done.started, Done.code = [], 0
+    monkeypatch.setattr('reproduction.running.Popen', Done)
+    monkeypatch.setattr('reproduction.running.PAUSE', 0)
+    monkeypatch.setattr(
+        'reproduction.cells.is_finished', lambda cfg, folder: Path(folder, 'iter_2.pth').is_file()
+    )
+    return Done.started

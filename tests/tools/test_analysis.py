@@ -1,11 +1,14 @@
 import json
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from forked import run_forked
 from helpers import run_analysis as run_tool
 from helpers import run_here
 from mmengine.structures import InstanceData
@@ -27,7 +30,7 @@ CAPTION = StructuredCaption('very dark night', 'highway', 'sparse vehicles', 'lo
 CONFIG = """
 _base_ = {base!r}
 model = dict(
-    backbone=dict(trunk=dict(embed_dim=48)),
+    backbone=dict(trunk=dict(checkpoint=None, depth=2, embed_dim=48)),
     neck=[
         dict(type='mmslg.LanguageGuidedModulation', in_channels=48, text_dims=512, hidden_dims=64),
         dict(type='mmslg.SimpleFeaturePyramid', in_channels=48, out_channels=96),
@@ -106,17 +109,10 @@ def tiny_detector(config):
     return build_detector(cfg), cfg
 
 
-def test_count_parameters(tmp_path, config):
-    done = run_tool(
-        'count_parameters.py',
-        config,
-        '--json',
-        tmp_path / 'count.json',
-        '--size',
-        '128x96',
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert 'every trainable parameter gets a gradient' in done.stdout
+def test_count_parameters(tmp_path, config, monkeypatch, capsys):
+    args = '--json', tmp_path / 'count.json', '--size', '128x96'
+    assert not run_here('count_parameters.py', monkeypatch, config, *args)
+    assert 'every trainable parameter gets a gradient' in capsys.readouterr().out
     figures = json.loads((tmp_path / 'count.json').read_text())
     assert figures['gradients'] == {'ok': True, 'without': [], 'not_finite': [], 'frozen_with': []}
     rows = {row['name']: row for row in figures['parameters']}
@@ -145,6 +141,15 @@ def test_gradient_check_names_what_is_wrong(config):
 
 
 def test_benchmark(tmp_path, config, monkeypatch, capsys):
+    def in_a_fork(command, **_):
+        def tool(rank):
+            sys.argv = command[command.index('ignore') + 1 :]
+            runpy.run_path(sys.argv[0], run_name='__main__')
+
+        ((code, said),) = run_forked(tool, tmp_path / 'alone', number=1)
+        return subprocess.CompletedProcess(command, code, said, said)
+
+    monkeypatch.setattr(subprocess, 'run', in_a_fork)  # memory is measured in a process of its own
     args = ['--size', '64x64', '--repeats', 2, '--variants', 'backbone', '--breakdown']
     args += ['--json', tmp_path / 'b.json']
     code = run_here('benchmark.py', monkeypatch, config, *args)  # fmt: skip

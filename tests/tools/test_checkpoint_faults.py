@@ -2,7 +2,6 @@
 
 import os
 import resource
-import socket
 from contextlib import contextmanager
 
 import pytest
@@ -10,6 +9,7 @@ import torch
 from toy import done, failed, write_toy
 
 from mmslg.engine.checkpoints import read_checkpoint
+from reproduction.machine import free_port
 
 
 def test_a_run(run_train, run_test, toy_config, toy_run):
@@ -104,8 +104,8 @@ def tensor(path, data):
 
 
 def code(path, data):
-    torch.save({'state_dict': {'layer.bias': torch.zeros(1)}, 'x': print}, path)
-    return 'not a checkpoint that can be loaded safely (it holds print, which is neither'
+    torch.save({'state_dict': {'layer.bias': torch.zeros(1)}, 'x': input}, path)
+    return 'not a checkpoint that can be loaded safely (it holds input, which is neither'
 
 
 def nan(path, data):
@@ -212,9 +212,7 @@ def test_a_task_of_slurm_without_a_gpu(run_train, run_test, toy_config, tmp_path
     scontrol.write_text('#!/bin/sh\necho localhost\n')
     scontrol.chmod(0o755)
     task = dict(SLURM_PROCID='0', SLURM_LOCALID='0', SLURM_NTASKS='1', SLURM_NODELIST='node[1-2]')
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        task['MASTER_PORT'] = str(free.getsockname()[1])
+    task['MASTER_PORT'] = free_port()
     for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR'):
         monkeypatch.setenv(name, '')
         monkeypatch.delenv(name)

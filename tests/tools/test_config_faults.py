@@ -1,7 +1,10 @@
 """Mistakes in configs and arguments, through train.py and test.py: one line and exit 1, nothing written."""
 
 import pytest
-from toy import failed, write_toy
+import torch
+from mmengine.registry import MODELS
+from mmrotate.models.losses import RotatedIoULoss
+from toy import ToyModel, failed, write_toy
 
 
 @pytest.mark.parametrize(
@@ -85,3 +88,20 @@ def test_out_that_is_the_checkpoint(run_test, toy_config, toy_run):
     renamed = (toy_run / 'iter_4.pth').rename(toy_run / 'weights.pkl')
     failed(run_test(toy_config, renamed, '--out', renamed), 'the output is the input')
     assert renamed.read_bytes() == data
+
+
+@MODELS.register_module(force=True)
+class ToyOfRotatedBoxes(ToyModel):
+    """It holds a loss without a kernel for CPUs."""
+
+    def __init__(self, width):
+        super().__init__(width)
+        self.loss_bbox = RotatedIoULoss()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='a GPU has the kernel')
+def test_a_loss_without_a_kernel_for_cpus(run_train, tmp_path):
+    config = write_toy(tmp_path, "model = dict(type='ToyOfRotatedBoxes')\n")
+    result = run_train(config, '--work-dir', tmp_path / 'run')
+    failed(result, 'toy_config.py: RotatedIoULoss wants a GPU, since mmcv has no diff_iou_rotated for CPUs')
+    assert not list((tmp_path / 'run').rglob('*.pth'))

@@ -6,18 +6,17 @@ import sys
 
 import pytest
 from conversion.folders import MAKERS, dronevehicle, llvip
-from helpers import ROOT
 
 
 @pytest.mark.parametrize('dataset', MAKERS)
-def test_a_folder_is_converted_in_place_and_again(dataset, tmp_path, run_tool):
+def test_a_folder_is_converted_in_place_and_again(dataset, tmp_path, run_quickly):
     root = MAKERS[dataset](tmp_path)
-    first = run_tool('tools/convert.py', dataset, root)
+    first = run_quickly('tools/convert.py', dataset, root)
     assert first.returncode == 0 and first.stderr == '', first.stderr
     assert first.stdout.startswith('recognised: ') and 'data_prefix=dict(img=' in first.stdout
     assert 'written: ' in first.stdout and (root / 'manifest.json').is_file()
     before = {p: p.read_bytes() for p in root.glob('*.json')}
-    second = run_tool('tools/convert.py', dataset, root)
+    second = run_quickly('tools/convert.py', dataset, root)
     assert 'written: ' not in second.stdout and second.stdout.count('unchanged: ') == len(before)
     assert {p: p.read_bytes() for p in root.glob('*.json')} == before
 
@@ -45,11 +44,11 @@ def test_what_policies_did_is_printed(tmp_path, run_tool):
 
 
 @pytest.mark.parametrize('dataset', MAKERS)
-def test_another_folder_is_refused_in_one_line(dataset, tmp_path, run_tool):
-    process = run_tool('tools/convert.py', dataset, tmp_path)
+def test_another_folder_is_refused_in_one_line(dataset, tmp_path, run_quickly):
+    process = run_quickly('tools/convert.py', dataset, tmp_path)
     assert process.returncode == 1 and 'so this is no folder of' in process.stderr
     assert process.stderr.count('\n') == 1
-    process = run_tool('tools/convert.py', dataset, tmp_path / 'absent')
+    process = run_quickly('tools/convert.py', dataset, tmp_path / 'absent')
     assert (
         process.returncode == 1
         and process.stderr.startswith('error: ')
@@ -57,10 +56,10 @@ def test_another_folder_is_refused_in_one_line(dataset, tmp_path, run_tool):
     )
 
 
-def test_out_that_is_a_file_is_refused(tmp_path, run_tool):
+def test_out_that_is_a_file_is_refused(tmp_path, run_quickly):
     root = llvip(tmp_path / 'data', size=(64, 48))
     (tmp_path / 'out').write_text('')
-    process = run_tool('tools/convert.py', 'llvip', root, '--out', tmp_path / 'out')
+    process = run_quickly('tools/convert.py', 'llvip', root, '--out', tmp_path / 'out')
     assert process.returncode == 1 and '--out should be a folder' in process.stderr
 
 
@@ -76,16 +75,17 @@ def test_out_that_is_a_file_is_refused(tmp_path, run_tool):
         ('loop/below', 'a symbolic link that leads back to itself'),
     ],
 )
-def test_unusable_outputs_are_one_line_and_leave_nothing(tmp_path, run_tool, out, message):
+def test_unusable_outputs_are_one_line_and_leave_nothing(tmp_path, run_quickly, monkeypatch, out, message):
     root = llvip(tmp_path / 'data', ('010001',), ('190001',), size=(64, 48))
     (tmp_path / 'file').write_text('')
     (tmp_path / 'loop').symlink_to('loop')
     before = sorted(tmp_path.rglob('*'))
-    process = run_tool(ROOT / 'tools/convert.py', 'llvip', root, '--out', out, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    process = run_quickly('tools/convert.py', 'llvip', root, '--out', out)
     assert process.returncode == 1 and message in process.stderr and process.stderr.count('\n') == 1
     assert sorted(tmp_path.rglob('*')) == before
     name = 'o' * 250
-    process = run_tool(ROOT / 'tools/convert.py', 'llvip', root, '--out', name, cwd=tmp_path)
+    process = run_quickly('tools/convert.py', 'llvip', root, '--out', name)
     assert process.returncode == 0 and len(list((tmp_path / name).iterdir())) == 3
 
 
@@ -115,9 +115,9 @@ def test_links_to_themselves_and_pipes_are_left_out_and_named(tmp_path, run_tool
     assert process.returncode == 1 and process.stderr.count('\n') == 1 and '010003.xml' in process.stderr
 
 
-def test_options_belong_to_datasets(tmp_path, run_tool):
-    shown = run_tool('tools/convert.py', '--help').stdout
+def test_options_belong_to_datasets(tmp_path, run_quickly):
+    shown = run_quickly('tools/convert.py', '--help').stdout
     assert all(f'    {dataset}' in shown for dataset in MAKERS) and '--edge' not in shown
-    assert '--edge' in run_tool('tools/convert.py', 'dronevehicle', '-h').stdout
-    process = run_tool('tools/convert.py', 'flir', tmp_path, '--edge', 'clip')
+    assert '--edge' in run_quickly('tools/convert.py', 'dronevehicle', '-h').stdout
+    process = run_quickly('tools/convert.py', 'flir', tmp_path, '--edge', 'clip')
     assert process.returncode == 2 and 'unrecognized arguments: --edge clip' in process.stderr

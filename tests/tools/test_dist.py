@@ -1,17 +1,20 @@
 """The scripts that start several processes: torchrun's, and Slurm's with a stand-in for srun."""
 
 import os
+import runpy
 import socket
 import sys
 
 import pytest
 import torch
-from forked import free_port, run_forked
+from forked import run_forked
+from helpers import LEAN
 from mmengine.config import Config
 from toy import write_toy
 
 from mmslg.apis.processes import start_processes
 from mmslg.utils import cli
+from reproduction.machine import free_port
 
 SRUN = f"""#!{sys.executable}
 import os, subprocess, sys, time
@@ -142,18 +145,27 @@ def test_no_slurm(run_tool, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason='with a GPU it is NCCL')
 def test_two_tasks_of_slurm_train_one_model(run_tool, slurm, tmp_path, root):
-    """Then a damaged checkpoint, which ends both with one line."""
+    """Then, in forks, a damaged checkpoint, which ends both with one line."""
     config, run = write_toy(tmp_path), tmp_path / 'run'
-    env = dict(slurm, GPUS='2', START='7', MASTER_PORT=free_port(), PYTHONPATH=f'{root}:{root}/tests')
+    env = dict(slurm, GPUS='2', START='7', MASTER_PORT=free_port(), PYTHONPATH=f'{root}:{LEAN}:{root}/tests')
     words = ['bash', 'tools/slurm_train.sh', 'cpu', 'toy', config, run]
     done = run_tool(*words, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert 'effective batch 4 = 2 a process x 2 processes x 1 accumulated' in done.stdout + done.stderr
     assert (run / 'iter_4.pth').is_file() and (run / 'run.json').is_file()
     (run / 'iter_4.pth').write_text('no checkpoint at all')
-    done = run_tool(*words, '--resume', env=dict(env, MASTER_PORT=free_port()))
-    assert done.returncode and 'Traceback' not in done.stderr, done.stderr
-    assert [line for line in done.stderr.splitlines() if 'error: ' in line] == [
+
+    def task(rank):
+        number = str(rank)
+        os.environ.update(SLURM_PROCID=number, SLURM_LOCALID=number, SLURM_NTASKS='2', SLURM_NODELIST='a')
+        options = ['--work-dir', str(run), '--resume', '--launcher', 'slurm']
+        sys.argv = [f'{root}/tools/train.py', config, *options]
+        runpy.run_path(sys.argv[0], run_name='__main__')
+
+    ended = run_forked(task, tmp_path / 'resumed')
+    text = ''.join(text for _, text in ended)
+    assert all(code for code, _ in ended) and 'Traceback' not in text, text
+    assert [line for line in text.splitlines() if 'error: ' in line] == [
         f'error: {run}/iter_4.pth: not a checkpoint that can be loaded safely (it is no file of PyTorch, '
         'or a damaged one)'
     ]
@@ -170,11 +182,15 @@ def test_two_tasks_of_slurm_train_one_model(run_tool, slurm, tmp_path, root):
         ),
     ],
 )
-def test_torchrun_adds_nothing_to_what_a_process_says(run_tool, tmp_path, end, code, line):
+def test_torchrun_adds_nothing_to_what_a_process_says(tmp_path, root, end, code, line):
     """The other process, which would run for a minute, is ended."""
     (tmp_path / 'job.py').write_text(
         f"import os, signal, sys, time\nif os.environ['RANK'] == '0': {end}\ntime.sleep(60)\n"
     )
-    words = ['--master_port', free_port(), '--nproc_per_node=2', tmp_path / 'job.py']
-    done = run_tool('tools/torchrun.py', *words, timeout=50)
-    assert (done.returncode, done.stderr) == (code, line)
+
+    def torchrun(rank):
+        words = ['--master_port', free_port(), '--nproc_per_node=2', str(tmp_path / 'job.py')]
+        sys.argv = [f'{root}/tools/torchrun.py', *words]
+        runpy.run_path(sys.argv[0], run_name='__main__')
+
+    assert run_forked(torchrun, tmp_path / 'said', number=1, limit=50) == [(code, line)]

@@ -5,13 +5,14 @@ import json
 import os
 
 import pytest
-from evaluation.functional.test_coco_ap import drawn, reference
+from evaluation.drawn import draw_split
+from evaluation.functional.test_coco_ap import reference
 from helpers import run_analysis, run_here
 
 
 @pytest.fixture
 def files(tmp_path):
-    data, detections = drawn()
+    data, detections = draw_split()
     (tmp_path / 'gt.json').write_text(json.dumps(data))
     (tmp_path / 'ours.json').write_text(json.dumps(detections))
     return tmp_path, data, detections

@@ -59,13 +59,15 @@ def test_table_and_json(folder, tmp_path, run_tool):
     assert 'sejong    none' in done.stdout and 'matlab' not in done.stdout
 
 
-def test_plot(folder, tmp_path, run_tool):
+def test_plot(folder, tmp_path, run_quickly):
     files = [
         write(tmp_path / f'm{k}.txt', *(f'{i},{100 * (i % k == 0)},100,30,60,{i}' for i in range(1, 9)))
         for k in (1, 2, 3)
     ]
     files += [write(tmp_path / 'a$b^$c.txt')]  # in a plot, dollar signs would start a formula
-    done = run_tool(TOOL, '--gt', folder, '--dets', *files, '--plot', tmp_path / 'a.png', '--setting', 'all')
+    done = run_quickly(
+        TOOL, '--gt', folder, '--dets', *files, '--plot', tmp_path / 'a.png', '--setting', 'all'
+    )
     assert done.returncode == 0, done.stderr
     assert cv2.imread(str(tmp_path / 'a.png')).shape == (609, 1800, 3)
     assert not [name for name in os.listdir(tmp_path) if name.startswith('.')]
@@ -110,11 +112,10 @@ def test_nothing_heavy_is_imported(folder, tmp_path):
         (['1,1,2,3,4,1'], ['--plot', 'a.jpg'], '--plot a.jpg: wanted a name that ends in .png'),
     ],
 )
-def test_bad_input_is_one_line(folder, tmp_path, run_tool, lines, options, message):
+def test_bad_input_is_one_line(folder, tmp_path, run_quickly, monkeypatch, lines, options, message):
     write(tmp_path / 'd.txt', *lines)
-    done = run_tool(
-        ROOT / TOOL, '--gt', folder, '--dets', 'd.txt', '--json', 'out.json', *options, cwd=tmp_path
-    )
+    monkeypatch.chdir(tmp_path)
+    done = run_quickly(TOOL, '--gt', folder, '--dets', 'd.txt', '--json', 'out.json', *options)
     assert done.returncode == 1
     assert done.stderr.startswith('error: ') and done.stderr.count('\n') == 1, done.stderr
     assert message in done.stderr
@@ -148,8 +149,8 @@ def test_an_input_is_never_overwritten(folder, tmp_path, monkeypatch, capsys):
         assert out.read_bytes() == before
 
 
-def test_unknown_options_list_the_known_ones(folder, run_tool):
-    done = run_tool(TOOL, '--gt', folder, '--dets', 'x', '--setting', 'Reasonable')
+def test_unknown_options_list_the_known_ones(folder, run_quickly):
+    done = run_quickly(TOOL, '--gt', folder, '--dets', 'x', '--setting', 'Reasonable')
     assert done.returncode == 2 and 'heavy' in done.stderr and 'Traceback' not in done.stderr
 
 
@@ -160,10 +161,10 @@ def published(shared):
 
 @pytest.mark.parametrize('protocol', ['matlab', 'sejong'])
 @pytest.mark.parametrize('truth', ['kaist_mr/KAIST_annotation.json', 'kaist_improved_txt/annotations'])
-def test_published_figures(shared, published, tmp_path, run_tool, protocol, truth):
+def test_published_figures(shared, published, tmp_path, run_quickly, protocol, truth):
     expected = json.loads((published / 'expected_mr.json').read_text())['methods']
     files = [published / f'dets/{method}_result.txt' for method in expected]
-    done = run_tool(
+    done = run_quickly(
         *(TOOL, '--gt', shared / truth, '--dets', *files, '--protocol', protocol),
         *('--json', tmp_path / 'f.json'),
     )
@@ -188,7 +189,7 @@ def test_one_method_and_setting_in_under_two_seconds(published, run_tool):
     assert min(times) < 2
 
 
-def test_shuffled_shifted_and_cut_files(published, tmp_path, run_tool):
+def test_shuffled_shifted_and_cut_files(published, tmp_path, run_quickly):
     lines = (published / 'dets/MLPD_result.txt').read_text().split()
     shuffled = random.Random(0).sample(lines, len(lines))
     files = [write(tmp_path / 'sorted.txt', *lines), write(tmp_path / 'shuffled.txt', *shuffled)]
@@ -198,12 +199,14 @@ def test_shuffled_shifted_and_cut_files(published, tmp_path, run_tool):
     np.savetxt(files[-1], high, delimiter=',', fmt='%.9g')
     gt = published / 'KAIST_annotation.json'
     for protocol in ('matlab', 'sejong'):
-        done = run_tool(TOOL, '--gt', gt, '--dets', *files, '--protocol', protocol, '--json', tmp_path / 'f')
+        done = run_quickly(
+            TOOL, '--gt', gt, '--dets', *files, '--protocol', protocol, '--json', tmp_path / 'f'
+        )
         assert done.returncode == 0, done.stderr
         figures = json.loads((tmp_path / 'f').read_text())
         assert figures['sorted'] == figures['shuffled'] == figures['scaled']
     from_0 = rows - [1, 0, 0, 0, 0, 0]
     for wrong in (from_0, from_0[from_0[:, 0] > 0]):
         np.savetxt(tmp_path / 'd.txt', wrong, delimiter=',', fmt='%.9g')
-        done = run_tool(TOOL, '--gt', gt, '--dets', tmp_path / 'd.txt')
+        done = run_quickly(TOOL, '--gt', gt, '--dets', tmp_path / 'd.txt')
         assert done.returncode == 1 and 'counts images from 0, wanted from 1' in done.stderr

@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from helpers import TINY, run_here, write_leaf, write_trunk
+from helpers import TINY_MODEL, run_here, write_leaf, write_trunk
 from mmengine.registry import DefaultScope
 
 from mmslg.apis.export import export_checkpoint, find_config
@@ -44,7 +44,7 @@ def trained(pairs, tmp_path):
     return tmp_path / 'run', model
 
 
-OPTIONS = parse_options(TINY)
+OPTIONS = parse_options(TINY_MODEL)
 
 
 def export(folder, out, **options):
@@ -132,7 +132,7 @@ def test_what_is_refused(trained, tmp_path, monkeypatch, capsys):
 
     def refused(message, *args):
         before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*')}
-        assert run_here('export_checkpoint.py', monkeypatch, *args, '--cfg-options', *TINY) == 1
+        assert run_here('export_checkpoint.py', monkeypatch, *args, '--cfg-options', *TINY_MODEL) == 1
         error = capsys.readouterr().err.strip().splitlines()
         assert re.search(message, error[-1]), error
         assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*')} == before

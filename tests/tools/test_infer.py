@@ -2,12 +2,13 @@
 
 import json
 import re
+import shutil
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import TINY, make_pairs, write_weights
+from helpers import TINY, make_pairs, write_leaf, write_weights
 from mmengine.fileio import load
 from mmengine.registry import DefaultScope
 
@@ -137,13 +138,27 @@ def test_it_goes_on(trained, infer, tmp_path, monkeypatch):
     with journal.open('a') as file:
         file.write('{"name": "half a li')
     other = infer('--rgb', folder, '--out', out, '--score-thr', 0.02, '--no-pictures', '--resume')
-    assert other.returncode == 1 and 'of another run (other score_thr)' in other.stderr
+    assert other.returncode == 1 and 'another run (--score-thr was 0.0 and is 0.02)' in other.stderr
+    anew = infer(*arguments)
+    assert anew.returncode == 1 and 'of an unfinished run; go on with --resume' in anew.stderr
     result = infer(*arguments, '--resume')
     assert result.returncode == 0 and '2 pairs are done already' in result.stdout
     found = (out / 'detections.json').read_text()
     assert json.loads(found) == json.loads((tmp_path / 'whole/detections.json').read_text())
     again = infer(*arguments, '--resume')
     assert again.returncode == 0 and '5 pairs are done already' in again.stdout
+    (folder / 'visible/000.jpg').unlink()
+    cv2.imwrite(str(folder / 'visible/001.jpg'), np.zeros((32, 48, 3), np.uint8))
+    changed = infer(*arguments, '--resume')
+    assert changed.returncode == 1 and '3 pairs are done already' in changed.stdout
+    images = json.loads((out / 'detections.json').read_text())['images']
+    assert [(i['file_name'], i['width']) for i in images][:2] == [('001.jpg', 48), ('002.jpg', 96)]
+    assert len(images) == 4
+    other = write_folder(tmp_path / 'other', 2)
+    mixed = infer('--rgb', other, *arguments[2:], '--resume')
+    assert mixed.returncode == 0 and '0 pairs are done already' in mixed.stdout
+    images = json.loads((out / 'detections.json').read_text())['images']
+    assert [i['file_name_ir'] for i in images] == [str(other / f'infrared/00{i}.jpg') for i in (0, 1)]
 
 
 def test_two_files_captions_and_dota(trained, infer, tmp_path):
@@ -163,16 +178,97 @@ def test_two_files_captions_and_dota(trained, infer, tmp_path):
     assert {line[0] for line in lines} == {'test_001'}
 
 
+def test_outputs_beside_the_images(infer, tmp_path):
+    folder = write_folder(tmp_path / 'pairs', 1)
+    for side in ('visible', 'infrared'):
+        (folder / side / 'a').mkdir()
+        for name in ('a_1.jpg', 'a/1.jpg'):
+            shutil.copy(folder / side / '000.jpg', folder / side / name)
+    before = (folder / 'visible/000.jpg').read_bytes()
+    names = ['000.jpg', 'a/1.jpg', 'a_1.jpg']
+    for _ in range(2):  # the pictures of the first are no pairs of the second
+        result = infer('--rgb', folder, '--out', folder)
+        assert result.returncode == 0 and '3 pairs, 0 images without a partner' in result.stdout
+    data = json.loads((folder / 'detections.json').read_text())
+    assert [image['file_name'] for image in data['images']] == names
+    assert [(folder / 'pictures' / name).is_file() for name in names] == [True] * 3
+    pair = ('--rgb', folder / 'visible/000.jpg', '--ir', folder / 'infrared/000.jpg')
+    for args, message in (
+        (('--rgb', folder, '--json', folder / 'visible/000.jpg'), 'the output is the input'),
+        ((*pair[:2], '--ir', pair[1]), 'given as the visible and as the infrared image'),
+        ((*pair, '--dota', ''), "--dota '': wanted a folder"),
+        ((*pair, '--json', ''), "'': wanted the name of a file"),
+    ):
+        result = infer(*args)
+        assert result.returncode == 1 and message in result.stderr, result.stderr
+    (tmp_path / 'pictures').mkdir()
+    shutil.copy(folder / 'visible/000.jpg', tmp_path / 'pictures/000.jpg')
+    result = infer('--rgb', tmp_path / 'pictures/000.jpg', *pair[2:], '--out', tmp_path)
+    assert result.returncode == 1 and 'the output is the input' in result.stderr
+    assert {(folder / 'visible/000.jpg').read_bytes(), (tmp_path / 'pictures/000.jpg').read_bytes()} == {
+        before
+    }
+
+
+def test_images_that_cannot_be_scaled_are_problems(infer, tmp_path):
+    folder = write_folder(tmp_path / 'pairs', 1)
+    for name, size in (('dot', (1, 1)), ('line', (1, 900))):
+        cv2.imwrite(str(folder / f'visible/{name}.png'), np.zeros((*size, 3), np.uint8))
+        cv2.imwrite(str(folder / f'infrared/{name}.png'), np.zeros(size, np.uint8))
+    result = infer('--rgb', folder, '--out', tmp_path / 'out', '--no-pictures')
+    assert result.returncode == 1 and '1 problems' in result.stderr
+    assert 'problem: line.png: the pipeline of the test cannot scale images of this shape' in result.stderr
+    assert '2 pairs;' in result.stdout
+
+
+def test_oriented_boxes(run_quickly, tmp_path):
+    folder, out = make_pairs(tmp_path / 'pairs'), tmp_path / 'out'
+    leaf = write_leaf(folder, 'slgnet_mini_oriented.py')
+    cfg = read_config(str(leaf), parse_options(TINY))
+    write_weights(folder / 'weights.pth', build_detector(cfg, seed=1))
+    words = (leaf, folder / 'weights.pth', '--rgb', folder / 'visible', '--ir', folder / 'infrared')
+    words += ('--out', out, '--score-thr', 0, '--dota', out / 'dota', '--cfg-options', *TINY, ONE)
+    result = run_quickly('tools/infer.py', *words)
+    assert result.returncode == 0, result.stderr
+    assert len(list((out / 'pictures').iterdir())) == 7
+    data = json.loads((out / 'detections.json').read_text())
+    name = data['images'][0]['file_name']
+    rows = [row for row in data['annotations'] if row['image_id'] == 1]
+    inferencer = PairInferencer(cfg, folder / 'weights.pth')
+    pair = (folder / 'visible' / name, folder / 'infrared' / name)
+    found = inferencer(pair, pred_score_thr=0.0)['predictions'][0].pred_instances
+    assert found.bboxes.shape == (len(rows), 5) and len(rows) > 5
+    lines = {c: (out / f'dota/Task1_{c}.txt').read_text().splitlines() for c in inferencer.classes}
+    for row, (x, y, w, h, angle), label in zip(rows, found.bboxes.tolist(), found.labels.tolist()):
+        [corners] = row['segmentation']
+        wanted = cv2.boxPoints(((x, y), (w, h), np.degrees(angle)))
+        np.testing.assert_allclose(
+            sorted(zip(corners[::2], corners[1::2])), sorted(wanted.tolist()), atol=1e-2
+        )
+        left, top = np.reshape(corners, (4, 2)).min(0)
+        np.testing.assert_allclose(row['bbox'][:2], [left, top], atol=1e-6)
+        score, *dota = lines[inferencer.classes[label]].pop(0).split()[1:]
+        assert float(score) == pytest.approx(row['score'], abs=1e-4)
+        np.testing.assert_allclose(list(map(float, dota)), corners, atol=6e-3)
+    again = run_quickly('tools/infer.py', *words[: -1 - len(TINY) - 1], '--resume', *words[-2 - len(TINY) :])
+    assert again.returncode == 0 and '7 pairs are done already' in again.stdout
+    assert json.loads((out / 'detections.json').read_text()) == data
+
+
 def test_what_it_refuses(trained, infer, tmp_path):
     visible = trained / 'visible/test_001.png'
     for args, message in (
-        (('--rgb', tmp_path / 'nowhere'), '--rgb .*nowhere: no such file or folder'),
-        (('--rgb', visible), 'wanted two images, two folders'),
+        (('--rgb', tmp_path / 'nowhere'), 'nowhere: no such file or folder'),
+        (('--rgb', visible), 'test_001.png: wanted two images, two folders'),
         (('--rgb', trained, '--batch-size', 0), '--batch-size 0: wanted at least 1'),
         (('--rgb', trained, '--captions', 'x', '--captioner', 'photometric'), 'leave out the other'),
         (('--rgb', trained, '--json', trained / 'weights.pth'), 'the output is the input'),
+        (('--rgb', trained, '--encoder', 'hashed'), 'says nothing without --captioner'),
     ):
         result = infer(*args, '--out', tmp_path / 'out')
         assert result.returncode == 1
         assert re.search(message, result.stderr), result.stderr
     assert not (tmp_path / 'out').exists()
+    for score in ('nan', '2', '-0.1', 'high'):
+        result = infer('--rgb', trained, f'--score-thr={score}')
+        assert result.returncode == 2 and f"wanted a score from 0 to 1, got '{score}'" in result.stderr

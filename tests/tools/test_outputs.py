@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import torch
 from conversion.folders import llvip
-from evaluation.functional.test_coco_ap import drawn
+from evaluation.drawn import draw_split
 from helpers import TINY, iterations, make_pairs, run_here
 from mmengine.config import Config
 
@@ -28,7 +28,7 @@ def inputs(tmp_path_factory):
         '% bbGt version=3\nperson 100 100 30 60 0 0 0 0 0 0 0\n'
     )
     (folder / 'kaist.txt').write_text('1,100,100,30,60,1\n')
-    for name, data in zip(('gt.json', 'dets.json'), drawn()):
+    for name, data in zip(('gt.json', 'dets.json'), draw_split()):
         (folder / name).write_text(json.dumps(data))
     (folder / 'run/1/vis_data').mkdir(parents=True)
     (folder / 'run/1/vis_data/scalars.json').write_text('{"loss": 4.0, "iter": 1, "epoch": 1, "step": 1}\n')
@@ -38,7 +38,7 @@ def inputs(tmp_path_factory):
     leaf = str(folder / 'pairs/leaf.py')
     model = build_detector(read_config(leaf, parse_options(TINY)))
     torch.save(dict(meta={}, state_dict=model.state_dict()), folder / 'untrained.pth')
-    run = folder / 'compared/leaf/seed_0'  # as compare_configs.py leaves a finished one
+    run = folder / 'compared/leaf/seed_0'  # as reproduce.py leaves a finished one
     claim(run, run_identity(read_config(leaf, parse_options(['randomness.seed=0', *TINY]))))
     (run / 'figures.json').write_text('{"metrics": {"coco/bbox_mAP": 0.5, "coco/bbox_mAP_50": 0.7}}')
     return folder
@@ -48,7 +48,7 @@ KAIST = ('eval_kaist.py', '--gt', 'kaist', '--dets', 'kaist.txt')
 CONFIG = ('pairs/leaf.py',)
 SETTINGS = ('--cfg-options', *TINY)
 MODEL = (*CONFIG, 'untrained.pth', *SETTINGS)
-COMPARE = ('compare_configs.py', *CONFIG, '--seeds', '0', *SETTINGS)
+REPRODUCE = ('reproduce.py', *CONFIG, '--seeds', '0', *SETTINGS)
 SMALL = ('--train', '1', '--test', '1', '--size', '160x128', '--workers', '1')
 EXPORT = ('export_checkpoint.py', 'untrained.pth', '--config', *CONFIG, *SETTINGS)
 FILES = {
@@ -68,7 +68,7 @@ FILES = {
     'browse_json': ('browse_pairs.py', *CONFIG, '--num', '1', '--json', '.json'),
     'draw_json': ('draw_predictions.py', *MODEL, '--num', '1', '--json', '.json'),
     'effect_json': ('caption_effect.py', *MODEL, '--num', '1', '--json', '.json'),
-    'compare_json': (*COMPARE, '--work-dir', 'compared', '--json', '.json'),
+    'reproduce': (*REPRODUCE, '--work-dir', 'compared', '--out', '.md'),
     'count': ('count_parameters.py', *CONFIG, *SETTINGS, '--size', '64x64', '--json', '.json'),
     'benchmark': (
         *('benchmark.py', *CONFIG, *SETTINGS, '--size', '64x64', '--repeats', '1'),
@@ -83,7 +83,7 @@ FOLDERS = {
     'browse': ('browse_pairs.py', *CONFIG, '--num', '1', '--out', ''),
     'draw': ('draw_predictions.py', *MODEL, '--num', '1', '--out', ''),
     'effect': ('caption_effect.py', *MODEL, '--num', '1', '--out', ''),
-    'compare': (*COMPARE, '--work-dir', ''),
+    'reproduce': (*REPRODUCE, '--work-dir', ''),
     'train': ('train.py', *CONFIG, *SETTINGS, *iterations(1), '--work-dir', ''),
     'test': ('test.py', *MODEL, '--work-dir', ''),
     'test_show': ('test.py', *MODEL, '--work-dir', 'work_dirs', '--show-dir', ''),
@@ -107,7 +107,7 @@ def spare_time(monkeypatch):
 
     def run(command, *args, **options):
         if '--alone' in command:
-            return subprocess.CompletedProcess(command, 0, '1 1', '')
+            return subprocess.CompletedProcess(command, 0, '1 1 1', '')
         return start(command, *args, **options)
 
     monkeypatch.setattr(subprocess, 'run', run)
@@ -179,7 +179,6 @@ INPUTS = {  # a tool that would write over what it reads: the command, the input
     'browse': (FILES['browse_json'], 'pairs/leaf.py'),
     'count': (FILES['count'], 'pairs/leaf.py'),
     'benchmark': (FILES['benchmark'], 'pairs/leaf.py'),
-    'compare': (FILES['compare_json'], 'pairs/leaf.py'),
     'curves': (FILES['curves_json'], 'run/1/vis_data/scalars.json'),
 }
 

@@ -28,11 +28,16 @@ PROTOCOLS = {
 SMALL = {
     'model.backbone.trunk.depth': 1,
     'model.backbone.trunk.checkpoint': None,
-    'test_dataloader.dataset.pipeline.resize.scale': (320, 256),
+    'test_dataloader.dataset.pipeline.resize.scale': (160, 128),
     **{f'{loader}_dataloader.num_workers': 0 for loader in ('train', 'val', 'test')},
     **{f'{loader}_dataloader.persistent_workers': False for loader in ('train', 'val', 'test')},
 }
-SMALL_DINO = {'model.encoder.num_layers': 1, 'model.decoder.num_layers': 1}
+SMALL_DINO = {
+    'model.encoder.num_layers': 1,
+    'model.decoder.num_layers': 1,
+    'model.num_queries': 100,
+    'model.test_cfg.max_per_img': 100,
+}
 
 
 def leaf(name, root):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import runpy
@@ -13,13 +14,17 @@ import numpy as np
 import pytest
 from helpers import ROOT
 
+from mmslg.captions.schema import read_captions, time_of_day
 from mmslg.errors import InputError
+from mmslg.utils.io import read_json
 from sample_scenes import dataset
 from sample_scenes.canvas import Camera, Canvas, Painter
 from sample_scenes.dataset import Plan, summary, write_scenes, write_sheet
-from sample_scenes.scene import CATEGORIES, render_scene
+from sample_scenes.description import describe
+from sample_scenes.scene import CATEGORIES, Scene, SceneObject, render_scene
+from sample_scenes.street import Street
 from sample_scenes.visibility import rim_contrast, seen_in, spot_share
-from sample_scenes.weather import CONDITIONS, condition_of
+from sample_scenes.weather import CONDITIONS, condition_of, draw_weather
 
 TOOL = ROOT / 'tools' / 'make_sample_scenes.py'
 SMALL = Plan(train=3, test=2, size=(160, 128), seed=5)
@@ -246,12 +251,23 @@ def test_a_second_run_does_nothing(small):
     assert {path: path.stat().st_mtime_ns for path in small.rglob('*')} == before
 
 
-@pytest.mark.parametrize('changed', [{'seed': 6}, {'train': 4}, {'size': (176, 128)}])
+@pytest.mark.parametrize('changed', [{'seed': 6}, {'train': 4}, {'size': (176, 128)}, {'condition': 'day'}])
 def test_other_arguments_are_refused(small, changed):
     before = contents(small)
     with pytest.raises(InputError, match='holds other scenes'):
         write_scenes(small, Plan(**({'train': 3, 'test': 2, 'size': (160, 128), 'seed': 5} | changed)), 1)
     assert contents(small) == before
+
+
+def test_one_condition_alone(tmp_path):
+    write_scenes(tmp_path / 'fog', Plan(train=4, test=1, size=(160, 128), seed=5, condition='fog'), 1)
+    data = read_json(tmp_path / 'fog/annotations_train.json')
+    assert {image['condition'] for image in data['images']} == {data['info']['condition']} == {'fog'}
+    first = cv2.imread(str(tmp_path / 'fog/visible/scene_00001.jpg'))
+    drawn = render_scene(5, 'train', 0, (160, 128), 'fog').visible
+    assert np.abs(first.astype(int) - drawn).mean() < 3  # a JPEG of it
+    with pytest.raises(InputError, match=r'the condition has to be one of day, night, .*, got dusk'):
+        Plan(condition='dusk')
 
 
 def test_a_lost_image_is_noticed(tmp_path):
@@ -333,6 +349,88 @@ def test_the_tool_says_that_there_is_nothing_to_do(small, monkeypatch, capsys):
     options = ('--train', 3, '--test', 2, '--size', '160x128', '--seed', 5)
     assert run_here(monkeypatch, small, *options) == 0
     assert f'{small}: complete, nothing to do' in capsys.readouterr().out
+
+
+def item(category: str, distance: float, warm: bool) -> SceneObject:
+    return SceneObject(category, (1, 2, 9, 9), np.zeros((1, 1), bool), 'both', 1.0, distance, warm)
+
+
+def scene_of(condition: str, objects: list, night: bool, lamps: int = 0, ambient: float = 15.0) -> Scene:
+    """A scene of which only what the caption tells is filled in."""
+    weather = dataclasses.replace(
+        draw_weather(np.random.default_rng(0), 'day'),
+        condition=condition,
+        night=night,
+        ambient=ambient,
+        sun=None,
+    )
+    street = Street(-7, 4, -1.6, 3, 9.0 if night else None, lamps=[None] * lamps)
+    image = np.zeros((1, 1), np.uint8)
+    return Scene(image, image, objects, 'night' if night else 'day', condition, 0, weather, street)
+
+
+@pytest.mark.parametrize(
+    ('scene', 'expected'),
+    [
+        (
+            scene_of(
+                'night',
+                [item('car', 18.0, False), item('person', 17.9, True), item('person', 11.9, True)],
+                night=True, lamps=1, ambient=9.9,
+            ),
+            (
+                'artificially lit night, cold air',
+                'urban street with a zebra crossing, 1 lamp',
+                '2 persons, 1 car: near person, middle person, far car',
+                'high thermal contrast: warm person, warm person, cold car',
+            ),
+        ),
+        (
+            scene_of('crossover', [item('bicycle', 12.0, False)], night=False, ambient=26),
+            (
+                'overcast daylight, warm air',
+                'urban street',
+                '1 bicycle: middle bicycle',
+                'thermal crossover, everything as cold as the street',
+            ),
+        ),
+        (
+            scene_of('fog', [], night=False),
+            ('foggy daylight, mild air', 'urban street', 'no visible objects', 'low thermal contrast'),
+        ),
+        (
+            scene_of('glare', [item('car', 9, False)], night=True),
+            (
+                'night with strong glare, mild air',
+                'urban street with a zebra crossing',
+                '1 car: near car',
+                'low thermal contrast: cold car',
+            ),
+        ),
+    ],
+)  # fmt: skip
+def test_the_oracle_says_what_the_generator_knows(scene, expected):
+    assert describe(scene).components() == expected
+
+
+def test_captions_of_the_oracle_belong_to_the_annotations(small, tmp_path, monkeypatch, capsys):
+    options = ('--train', 3, '--test', 2, '--size', '160x128', '--seed', 5, '--workers', 1)
+    before = contents(small)
+    assert run_here(monkeypatch, small, *options, '--captions', tmp_path / 'oracle.jsonl') == 0
+    assert f'captions: {tmp_path / "oracle.jsonl"}' in capsys.readouterr().out and contents(small) == before
+    records = read_captions(tmp_path / 'oracle.jsonl')
+    told = {name: record.caption.objects for name, record in records.items()}
+    for split in ('train', 'test'):
+        data = json.loads((small / f'annotations_{split}.json').read_text())
+        for image in data['images']:
+            boxes = [box['category_id'] for box in data['annotations'] if box['image_id'] == image['id']]
+            counts = [(boxes.count(i), name) for i, name in enumerate(CATEGORIES, 1)]
+            words = ', '.join(f'{number} {name}{"s" * (number > 1)}' for number, name in counts if number)
+            caption = records[image['file_name']].caption
+            assert told.pop(image['file_name']).split(':')[0] == words
+            assert time_of_day(caption) == image['time']
+            assert ('crossover' in caption.thermal) == (image['condition'] == 'crossover')
+    assert not told
 
 
 def test_neither_torch_nor_openmmlab_is_needed():

@@ -14,7 +14,7 @@ from mmslg.datasets.paired_coco import list_steps
 
 DRAWS = 200
 SHAPE = (128, 160)
-JITTER = ('mmdet.PhotoMetricDistortion', 'mmslg.InfraredJitter')
+NOT_GEOMETRY = ('mmdet.PhotoMetricDistortion', 'mmslg.InfraredJitter', 'mmslg.DropModality')
 STRONG = [
     dict(type='mmslg.LoadVisible'),
     dict(type='mmslg.LoadInfrared'),
@@ -29,8 +29,8 @@ STRONG = [
 
 
 def geometry_of(steps):
-    """The steps without jitter, which is tested by itself, and at a size that is quick."""
-    steps = [dict(step) for step in steps if step['type'] not in JITTER]
+    """The steps without what changes pixels alone, which is tested by itself, and at a size that is quick."""
+    steps = [dict(step) for step in steps if step['type'] not in NOT_GEOMETRY]
     for step in steps:
         if 'Resize' in step['type']:
             step['scale'] = (200, 160)

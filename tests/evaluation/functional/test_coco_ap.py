@@ -4,8 +4,8 @@ import contextlib
 import io
 import math
 
-import numpy as np
 import pytest
+from evaluation.drawn import CLASSES, draw_split
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -17,38 +17,6 @@ from mmslg.evaluation.functional import (
     notes_on_truth,
 )
 from mmslg.evaluation.functional.coco_ap import STATS
-
-CLASSES = ('person', 'car', 'bicycle')
-
-
-def drawn(num_images=40, seed=0):
-    """Annotations of random boxes (crowds among them), and detections that hit some of them."""
-    rng = np.random.default_rng(seed)
-    images, annotations, detections = [], [], []
-    for i in range(1, num_images + 1):
-        images.append(
-            dict(id=i, file_name=f'{i}.jpg', width=640, height=512, time=('day', 'night', None)[i % 3])
-        )
-        for _ in range(int(rng.integers(0, 7))):
-            x, y, w, h = (rng.uniform(low, high) for low, high in ((0, 500), (0, 400), (8, 120), (8, 110)))
-            kind = int(rng.integers(1, 4))
-            annotations.append(
-                dict(id=len(annotations) + 1, image_id=i, category_id=kind, bbox=[x, y, w, h], area=w * h,
-                     iscrowd=int(rng.random() < 0.05))
-            )  # fmt: skip
-            if rng.random() < 0.8:
-                shift = rng.normal(0, 0.1, 4) * (w, h, w, h)
-                box = (np.array([x, y, w, h]) + shift).tolist()
-                detections.append(dict(image_id=i, category_id=kind, bbox=box, score=float(rng.random())))
-        for _ in range(5):
-            box = [float(rng.uniform(0, 400)), float(rng.uniform(0, 400)), 50.0, 40.0]
-            detections.append(
-                dict(
-                    image_id=i, category_id=int(rng.integers(1, 4)), bbox=box, score=float(rng.random() * 0.7)
-                )
-            )
-    categories = [dict(id=i + 1, name=name) for i, name in enumerate(CLASSES)]
-    return dict(images=images, annotations=annotations, categories=categories), detections
 
 
 def reference(data, detections, image_ids=None):
@@ -66,7 +34,7 @@ def reference(data, detections, image_ids=None):
 
 
 def test_equal_to_pycocotools_over_all_and_by_condition():
-    data, detections = drawn()
+    data, detections = draw_split()
     rows = evaluate_by_condition(load_truth(data), detections, CLASSES)
     assert list(rows) == ['all', 'day', 'night']
     for name, row in rows.items():
@@ -106,7 +74,7 @@ def test_a_case_by_hand():
 
 
 def test_without_detections_everything_is_zero():
-    data, _ = drawn()
+    data, _ = draw_split()
     row = evaluate_coco(load_truth(data), [], CLASSES)
     assert [row.stats[name] for name in STATS[:3]] == [0, 0, 0]
     assert all(c.ap == 0 and c.boxes for c in row.classes.values())
@@ -114,7 +82,7 @@ def test_without_detections_everything_is_zero():
 
 @pytest.mark.parametrize('shift', [-1, -60, 2**40])
 def test_ids_of_annotations_do_not_tell(shift):
-    data, detections = drawn()
+    data, detections = draw_split()
     expected = evaluate_coco(load_truth(data), detections, CLASSES)
     assert notes_on_truth(data) == []
     for annotation in data['annotations']:
@@ -126,7 +94,7 @@ def test_ids_of_annotations_do_not_tell(shift):
 
 
 def test_boxes_marked_ignore_count_as_for_pycocotools():
-    data, detections = drawn()
+    data, detections = draw_split()
     before = evaluate_coco(load_truth(data), detections, CLASSES)
     for annotation in data['annotations'][:3]:
         annotation['ignore'] = 1

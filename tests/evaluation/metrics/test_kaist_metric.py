@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT
+from forked import run_forked
+from helpers import LEAN, ROOT
 from mmengine.structures import InstanceData
 
 from mmslg.errors import InputError
@@ -77,7 +78,7 @@ def test_is_found_by_name_in_a_config(truth_file):
         f'config = dict(type="mmslg.KAISTMissRateMetric", ann_file={str(truth_file)!r})\n'
         'print(type(Evaluator(config).metrics[0]).__name__)\n'
     )
-    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    env = {**os.environ, 'PYTHONPATH': f'{ROOT}:{LEAN}'}
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.stdout.endswith('KAISTMissRateMetric\n'), done.stderr
 
@@ -99,13 +100,13 @@ def test_figures_by_hand(truth_file):
 
 
 @pytest.mark.parametrize('protocol', ['matlab', 'sejong'])
-def test_written_files_give_the_same_figures_in_the_tool(truth_file, tmp_path, protocol, run_tool):
+def test_written_files_give_the_same_figures_in_the_tool(truth_file, tmp_path, protocol, run_quickly):
     prefix = tmp_path / 'out' / 'mine'
     settings = ('reasonable', 'all', 'partial')
     metric = make(truth_file, protocol=protocol, settings=settings, outfile_prefix=str(prefix))
     figures = evaluate(metric, samples())
     assert 1 < figures['kaist/all_all'] < 99
-    done = run_tool(
+    done = run_quickly(
         *('tools/analysis/eval_kaist.py', '--gt', truth_file, '--dets', f'{prefix}-test-all.txt'),
         *('--protocol', protocol, '--setting', *settings, '--json', tmp_path / 'figures.json'),
     )
@@ -164,43 +165,18 @@ def test_the_published_form_is_read_too(truth_file, monkeypatch):
     assert evaluate(make(truth_file), list(samples())) == expected
 
 
-GATHER = """
-import sys, torch.distributed as dist
-sys.path.insert(0, {tests!r})
-from evaluation_samples import make, samples
-rank = int(sys.argv[1])
-dist.init_process_group('gloo', init_method='file://' + sys.argv[2], rank=rank, world_size=2)
-metric = make(sys.argv[3])
-data = list(samples())
-for sample in [*data, data[0]][rank::2]:  # 13 samples, the last one padded by the sampler
-    metric.process(dict(), [sample])
-if rank == 1:
-    metric.process(dict(), [data[1]])
-print(sorted(metric.evaluate(12).items()))
-dist.destroy_process_group()
-"""
-
-
-@pytest.mark.slow
 def test_two_processes_gather(truth_file, tmp_path):
-    (tmp_path / 'evaluation_samples.py').write_text(
-        f'import sys; sys.path.insert(0, {str(ROOT / "tests")!r})\n'
-        f'exec(compile(open({__file__!r}).read(), "samples", "exec"))\n'
-    )
-    code = GATHER.format(tests=str(tmp_path))
-    arguments = [str(tmp_path / 'store'), str(truth_file)]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, '-c', code, str(rank), *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, 'PYTHONPATH': str(ROOT)},
-        )
-        for rank in (0, 1)
-    ]
-    outputs = [process.communicate(timeout=300) for process in processes]
-    assert all(process.returncode == 0 for process in processes), outputs
+    def job(rank):
+        torch.distributed.init_process_group('gloo')
+        metric = make(truth_file)
+        data = list(samples())
+        for sample in [*data, data[0]][rank::2]:  # 13 samples, the last one padded by the sampler
+            metric.process({}, [sample])
+        if rank == 1:
+            metric.process({}, [data[1]])
+        print(sorted(metric.evaluate(12).items()))
+
+    results = run_forked(job, tmp_path / 'said')
+    assert [code for code, _ in results] == [0, 0], results
     expected = str(sorted(evaluate(make(truth_file), samples()).items()))
-    assert [out.strip().splitlines()[-1] for out, _ in outputs] == [expected, expected]
+    assert [out.strip().splitlines()[-1] for _, out in results] == [expected, expected]

@@ -4,6 +4,7 @@ import re
 import pytest
 import timm
 import torch
+from helpers import shipped_config
 
 from mmslg.engine.learnt_ema import LearntEMA
 from mmslg.errors import InputError
@@ -153,7 +154,7 @@ def test_checkpoint_in_a_wrapper_and_as_safetensors(tmp_path):
 
     path, state = published(tmp_path)
     wrapped = tmp_path / 'teacher.pth'
-    torch.save({'teacher': {f'backbone.{k}': v for k, v in state.items()}}, wrapped)
+    torch.save({'teacher': {f'module.backbone.{k}': v for k, v in state.items()}}, wrapped)
     save_file(state, tmp_path / 'model.safetensors')
     first, *others = (
         FrozenTrunk('vit_small_patch14_dinov2', str(p), depth=2).vit.state_dict()
@@ -199,7 +200,7 @@ def test_another_width_or_depth_is_refused(tmp_path):
 def test_missing_file_and_code_in_the_file(tmp_path):
     refused(tmp_path / 'nothing.pth', 'no such file')
     path = tmp_path / 'code.pth'
-    torch.save({'hook': print}, path)
+    torch.save({'hook': input}, path)
     refused(path, 'not a checkpoint of tensors')
 
 
@@ -292,6 +293,7 @@ def test_under_autocast_tokens_are_float32():
 
 def test_a_gpu_without_bfloat16(monkeypatch, caplog):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)  # MMEngine's logger may ask
     monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda including_emulation: False)
     with caplog.at_level('WARNING'):
         trunk = FrozenTrunk('vit_small_patch14_dinov2', depth=1, dtype='bfloat16')
@@ -303,6 +305,12 @@ def test_another_dtype_is_refused():
         FrozenTrunk('vit_small_patch14_dinov2', dtype='int8')
     with pytest.raises(InputError, match='trunk checkpoint=7: wanted a path'):
         FrozenTrunk('vit_small_patch14_dinov2', checkpoint=7)
+
+
+def test_the_shipped_trunk_is_known_by_its_own_name():
+    settings = dict(shipped_config('slgnet_mini.py').model.backbone.trunk)
+    assert settings['checkpoint'] == 'miniature' != settings['name']
+    assert FrozenTrunk(**settings).source['name'] == 'miniature'
 
 
 def test_a_trunk_is_known_by_its_weights_whatever_grid_and_type(tmp_path):

@@ -182,8 +182,35 @@ def test_the_trunk_sees_the_image_that_is_asked_for(seen):
 
 
 def test_another_image_is_refused():
-    with pytest.raises(InputError, match="trunk_input='both': wanted 'rgb' or 'ir'"):
+    with pytest.raises(InputError, match="trunk_input='both': wanted 'rgb', 'ir', 'mean'"):
         build(trunk_input='both')
+
+
+def test_the_mean_is_an_embedding_of_six_channels_with_the_frozen_kernel_twice_and_halved():
+    backbone, images = build(trunk_input='mean', interaction_indexes=[]), pair()
+    frozen = backbone.trunk.vit.patch_embed.proj
+    six = torch.nn.Conv2d(6, frozen.out_channels, frozen.kernel_size, frozen.stride)
+    six.weight.data = torch.cat([frozen.weight, frozen.weight], 1) / 2
+    six.bias.data = frozen.bias
+    expected = six(torch.cat([images['rgb'], images['ir']], 1))
+    seen = []
+    frozen.register_forward_hook(lambda module, args, out: seen.append(out))
+    backbone(images)
+    torch.testing.assert_close(seen[0], expected)
+
+
+def test_without_structure_it_is_the_bare_trunk():
+    backbone = build(interaction_indexes=[])
+    assert backbone.structure_encoder is None and len(backbone.adapters) == 0
+    assert not any(parameter.requires_grad for parameter in backbone.parameters())
+    assert backbone.get_layer_depth('backbone.trunk.vit.norm.bias') == (0, 1)
+    images = pair(height=48)  # multiples of a patch will do
+    out = backbone(images).maps[0]
+    assert torch.equal(out, backbone({**images, 'ir': -images['ir']}).maps[0])
+    bare = backbone.trunk.vit.forward_intermediates(
+        images['rgb'], indices=[3], norm=True, intermediates_only=True
+    )
+    torch.testing.assert_close(out, bare[0])
 
 
 def test_depths_beside_blocks_that_learn():

@@ -47,6 +47,18 @@ def test_one_modality_takes_the_place_of_both(modality, kept):
     assert torch.equal(out['rgb'], expected) and torch.equal(out['ir'], expected)
 
 
+def test_swapped_is_as_if_the_files_were_interchanged():
+    data = batch((32, 32))
+    data['inputs']['img'] = [
+        torch.tensor([10, 20, 30, 200], dtype=torch.uint8)[:, None, None].expand(4, 32, 32)
+    ]
+    out = PairedDetDataPreprocessor(MEAN, STD, modality='swapped')(data)['inputs']
+    # Infrared with the statistics of R, G, B; 0.299 * 30 + 0.587 * 20 + 0.114 * 10 with those of infrared.
+    expected = torch.tensor([(200 - 10) / 1, (200 - 20) / 2, (200 - 30) / 4])
+    torch.testing.assert_close(out['rgb'][0, :, 5, 5], expected)
+    torch.testing.assert_close(out['ir'][0, :, 5, 5], torch.full((3,), (21.85 - 40) / 8))
+
+
 def test_batch_augmentation_takes_both_images_along():
     pad = dict(type='mmdet.BatchFixedSizePad', size=(64, 96), pad_mask=False)
     preprocessor = PairedDetDataPreprocessor(MEAN, STD, batch_augments=[pad])
@@ -74,5 +86,5 @@ def test_a_plain_list_is_refused():
 def test_wrong_statistics_and_modality_are_refused():
     with pytest.raises(InputError, match='mean and std of R, G, B, IR'):
         PairedDetDataPreprocessor([1, 2, 3], [1, 2, 3])
-    with pytest.raises(InputError, match="both, rgb, ir, got 'thermal'"):
+    with pytest.raises(InputError, match="both, rgb, ir, swapped, got 'thermal'"):
         PairedDetDataPreprocessor(MEAN, STD, modality='thermal')

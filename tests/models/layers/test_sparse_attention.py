@@ -3,7 +3,8 @@ import torch
 from mmcv.ops import MultiScaleDeformableAttention
 from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
-from mmslg.models.layers import SparseAttention, flatten_levels, token_centers
+from mmslg.models.layers import SparseAttention, flatten_levels, sparse_attention, token_centers
+from mmslg.models.layers.sparse_attention import sample_bilinear, sample_bilinear_opaque
 
 DIMS, HEADS, POINTS = 24, 4, 3
 SHAPES = ((8, 6), (5, 3), (2, 2))
@@ -124,14 +125,40 @@ def test_an_untrained_attention_starts_as_mmcvs_does():
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_under_autocast_it_stays_float32(dtype):
-    attention = trained()
+def test_under_autocast_places_and_weights_stay_float32(dtype, monkeypatch):
+    attention, seen = trained(), []
+
+    def record(maps, grid):
+        seen.append((maps, grid))
+        return sample_bilinear(maps, grid)
+
+    monkeypatch.setattr(sparse_attention, 'sample_bilinear', record)
     query, feats, shapes, centers = inputs()
     query, feats = query.to(dtype), feats.to(dtype)
     expected = attention(query.float(), feats.float(), shapes, centers)
     with torch.autocast('cpu', dtype):
         found = attention(query, feats, shapes, centers)
-    assert found.dtype == torch.float32 and torch.equal(found, expected)
+    assert expected.dtype == torch.float32 and found.dtype == dtype
+    torch.testing.assert_close(found.float(), expected, rtol=0, atol=0.03)
+    full, half = seen[: len(shapes)], seen[len(shapes) :]
+    for (maps, grid), (half_maps, half_grid) in zip(full, half):
+        assert half_maps.dtype == half_grid.dtype == torch.float32
+        assert torch.equal(grid, half_grid)
+        assert not torch.equal(maps, half_maps)  # values were projected in half precision
+
+
+def test_sampling_as_one_operator():
+    torch.manual_seed(0)
+    maps = torch.randn(2, 3, 5, 7, requires_grad=True)
+    grid = (3 * torch.rand(2, 4, 6, 2) - 1.5).requires_grad_()
+    torch.library.opcheck(sample_bilinear_opaque, (maps, grid))
+    found, expected = sample_bilinear_opaque(maps, grid), sample_bilinear(maps, grid)
+    assert torch.equal(found, expected)
+    noise = torch.randn_like(found)
+    for one, other in zip(
+        torch.autograd.grad(found, (maps, grid), noise), torch.autograd.grad(expected, (maps, grid), noise)
+    ):
+        assert torch.equal(one, other)
 
 
 def test_a_model_in_double_precision_stays_in_it():

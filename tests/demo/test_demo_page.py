@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 import zlib
 from pathlib import Path
+from socket import create_connection
 
 import cv2
 import numpy as np
@@ -20,14 +21,14 @@ from mmengine.registry import DefaultScope
 
 pytest.importorskip('gradio', reason='the page wants requirements/demo.txt')
 
-from mmslg.apis.demo_page import CSS, DemoPage
-from mmslg.apis.demo_server import Wall, is_needed, listen, page_server, upload_folder
-from mmslg.apis.demo_uploads import Upload, read_image, take_upload
 from mmslg.apis.launch import parse_options, read_config
 from mmslg.apis.pair_inferencer import PairInferencer
 from mmslg.apis.profiling import build_detector
 from mmslg.captions.building import build_captioner
 from mmslg.captions.captioners.base import Captioner, CaptionFailure
+from mmslg.demo.page import CSS, DemoPage
+from mmslg.demo.server import Wall, is_needed, listen, page_server, upload_folder
+from mmslg.demo.uploads import Upload, read_image, take_upload
 from mmslg.errors import InputError
 
 SCRIPT = '<script>document.title = "hacked"</script><img src=x onerror="document.title = \'hacked\'">'
@@ -329,7 +330,16 @@ def test_the_wall_refuses_what_is_too_large_or_comes_from_elsewhere(served):
     body, headers = form('a.png', b'data')
     assert ask(f'{address}/gradio_api/upload', body, {**headers, 'Origin': 'http://evil.example'})[0] == 403
     assert ask(f'{address}/gradio_api/queue/join', b' ' * 200_000)[0] == 413
+    assert ask(f'{address}/nothing', b' ' * 8_000_000)[0] == 404  # read whole, or the answer would be lost
     assert is_emptied(folder)
+
+
+def test_a_refused_request_that_never_ends_is_answered(served, monkeypatch):
+    monkeypatch.setattr('mmslg.demo.server.MAX_DISCARD', 0.2)
+    host, port = served[0].removeprefix('http://').split(':')
+    with create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(f'POST /nothing HTTP/1.1\r\nHost: {host}\r\nContent-Length: 9\r\n\r\n'.encode())
+        assert connection.recv(12) == b'HTTP/1.1 404'
 
 
 def test_a_captioner_that_fails_is_said(inferencer, tmp_path):
@@ -367,7 +377,7 @@ def test_the_tool_says_what_it_cannot_use(run_quickly, pairs, tmp_path, monkeypa
             done = run_quickly('tools/demo_page.py', pairs / 'leaf.py', 'none.pth', *args)
             assert done.returncode == 1 and text in done.stderr.splitlines()[-1]
     monkeypatch.setitem(sys.modules, 'gradio', None)
-    monkeypatch.delitem(sys.modules, 'mmslg.apis.demo_page')
+    monkeypatch.delitem(sys.modules, 'mmslg.demo.page')
     done = run_quickly('tools/demo_page.py', pairs / 'leaf.py', 'none.pth', '--port', '0')
     assert done.returncode == 1 and 'pip install -r requirements/demo.txt' in done.stderr
 

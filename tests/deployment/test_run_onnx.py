@@ -1,0 +1,18 @@
+"""What the runner says of a file that is no model."""
+
+import pytest
+from helpers import run_here
+
+pytest.importorskip('onnxruntime', reason='exported models want onnxruntime')
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [(None, 'no such file, wanted what'), (b'', 'cannot load it: '), (b'no model', 'cannot load it: ')],
+)
+def test_a_model_that_is_none(tmp_path, monkeypatch, content, message):
+    path = tmp_path / 'model.onnx'
+    if content is not None:
+        path.write_bytes(content)
+    code = run_here('deploy/run_onnx.py', monkeypatch, path, '--rgb', 'a.jpg', '--ir', 'b.jpg')
+    assert code.startswith(f'error: {path}: ') and message in code and '\n' not in code
