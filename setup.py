@@ -11,7 +11,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 MIM_FOLDERS = ('configs', 'tools')
-NOT_FOR_MIM = ('__pycache__', '*sample_scenes*')
+NOT_FOR_MIM = ('__pycache__', '*sample_scenes*', 'miniature')
 
 
 def read_version() -> str:
@@ -59,6 +59,7 @@ EXTRAS = {
     'inference': read_requirements('inference'),
     'demo': read_requirements('demo'),
     'ray': read_requirements('ray'),
+    'robustness': read_requirements('robustness'),
     'tests': read_requirements('tests'),
     'docs': read_requirements('docs'),
 }
@@ -73,7 +74,7 @@ setup(
     license_files=['LICENSE'],
     keywords='object detection, infrared, thermal, multispectral, vision transformer, MMDetection, MMRotate',
     packages=find_packages(include=['mmslg', 'mmslg.*']),
-    package_data={'mmslg': ['py.typed']},
+    package_data={'mmslg': ['py.typed'], 'mmslg.models.backbones': ['*.safetensors']},
     include_package_data=False,
     cmdclass={'build_py': BuildWithMim},
     python_requires='>=3.10,<3.13',
