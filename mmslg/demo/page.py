@@ -19,7 +19,9 @@ from mmslg.errors import InputError
 SESSIONS = 16
 """Visitors whose images are kept in memory; the one who came first loses them to another."""
 WAITING = 32
-"""Requests that may wait."""
+"""Requests for a detection that may wait."""
+THREADS = 5
+"""Requests that are worked on at the same time, one of them a detection."""
 
 INTRODUCTION = """# Visible and infrared detection
 Choose an aligned visible and infrared image of the same scene, edit what the model is told, detect.
@@ -157,11 +159,14 @@ class DemoPage:
             )
             score_thr.release(self.draw, [found, score_thr], result, **_QUICK)
         page.state_session_capacity = SESSIONS
+        page.max_threads = THREADS
         page.queue(max_size=WAITING, api_open=False)
         return page
 
 
-_QUICK: dict[str, Any] = dict(concurrency_limit=4, api_visibility='private', show_progress='hidden')
+# Answered without the queue: Gradio's browser client may lose the result of an event that joins it while the
+# stream of an earlier one is ending.
+_QUICK: dict[str, Any] = dict(queue=False, api_visibility='private', show_progress='hidden')
 _HINTS = {
     'environment': 'light and weather',
     'scene': 'type of place',

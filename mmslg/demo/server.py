@@ -22,6 +22,7 @@ PREFIXES = ('/assets/', '/static/')
 API = (
     'upload',
     'upload_progress',
+    'run/predict',
     'queue/join',
     'queue/data',
     'cancel',

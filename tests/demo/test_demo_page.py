@@ -256,6 +256,12 @@ def ask(url, data=None, headers=None):
         return error.code, error.read().decode()
 
 
+def post(url, data, function):
+    """Return status and text of a call of one of the page's functions."""
+    body = json.dumps(dict(data=data, fn_index=function, session_hash='s')).encode()
+    return ask(url, body, {'Content-Type': 'application/json'})
+
+
 def is_emptied(folder):
     """Whether no file is left; the server tidies up just after it has answered."""
     for _ in range(100):
@@ -302,9 +308,9 @@ def test_a_path_of_the_users_choice_is_not_read(served, tmp_path):
     for path in (str(secret), f'{folder}/../secret.png', 'http://127.0.0.1:1/secret.png', 'secret.png'):
         file = {'path': path, 'meta': {'_type': 'gradio.FileData'}}
         for data in ([file], [[file]], [{'value': file}]):
-            body = json.dumps(dict(data=data, fn_index=function, session_hash='s')).encode()
-            status, text = ask(f'{address}/gradio_api/queue/join', body, {'Content-Type': 'application/json'})
-            assert status == 403 and 'not uploaded' in text
+            for route in ('run/predict', 'queue/join'):
+                status, text = post(f'{address}/gradio_api/{route}', data, function)
+                assert status == 403 and 'not uploaded' in text
     assert secret.exists() and is_emptied(folder)
 
 
@@ -316,11 +322,18 @@ def test_without_the_wall_gradio_refuses_a_path_too(served, tmp_path, monkeypatc
     config = json.loads(ask(f'{address}/config')[1])
     function = next(d['id'] for d in config['dependencies'] if d['targets'][0][1] == 'upload')
     file = {'path': str(secret), 'meta': {'_type': 'gradio.FileData'}}
-    body = json.dumps(dict(data=[file], fn_index=function, session_hash='s')).encode()
-    assert ask(f'{address}/gradio_api/queue/join', body, {'Content-Type': 'application/json'})[0] == 200
-    stream = ask(f'{address}/gradio_api/queue/data?session_hash=s')[1]
-    assert '"success":false' in stream and str(secret) not in stream
+    status, text = post(f'{address}/gradio_api/run/predict', [file], function)
+    assert status == 500 and str(secret) not in text
     assert secret.exists() and is_emptied(folder)
+
+
+def test_a_detection_alone_waits_in_the_queue(served):
+    address, _ = served
+    calls = json.loads(ask(f'{address}/config')[1])['dependencies']
+    detection = next(d['id'] for d in calls if d['targets'] and d['targets'][0][1] == 'click')
+    assert [d['id'] for d in calls if d['queue']] == [detection]
+    status, text = post(f'{address}/gradio_api/run/predict', [None, None, 0.3, '', '', '', ''], detection)
+    assert status == 404 and 'join the queue' in text
 
 
 def test_the_wall_refuses_what_is_too_large_or_comes_from_elsewhere(served):
@@ -390,7 +403,8 @@ def test_the_tool_says_what_it_cannot_use(run_quickly, pairs, tmp_path, monkeypa
         ('/assets/../../x', False),
         ('/gradio_api/heartbeat/abc', True),
         ('/gradio_api/heartbeat/a/b', False),
-        ('/gradio_api/run/predict', False),
+        ('/gradio_api/run/predict', True),
+        ('/gradio_api/run/detect', False),
         ('/gradio_api/vibe-edit', False),
         ('/monitoring', False),
     ],
