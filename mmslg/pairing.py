@@ -95,9 +95,18 @@ def pairs_at(
         return find_pairs(visible, infrared, without)
     if infrared is None or os.path.isdir(visible) or os.path.isdir(infrared):
         raise InputError(f'{visible}: wanted two images, two folders, or one folder of both modalities')
+    return Found([pair_at(visible, infrared)], [])
+
+
+def pair_at(visible: str | os.PathLike, infrared: str | os.PathLike) -> PairFiles:
+    """Return the pair of two images.
+
+    Raises:
+        InputError: Both are one file.
+    """
     if os.path.samefile(visible, infrared):
         raise InputError(f'{visible}: given as the visible and as the infrared image; wanted one of each')
-    return Found([PairFiles(Path(visible).name, os.fspath(visible), os.fspath(infrared))], [])
+    return PairFiles(Path(visible).name, os.fspath(visible), os.fspath(infrared))
 
 
 def _collect(

@@ -165,6 +165,8 @@ def main() -> int:
         done = sum(cell.done for cell in cells)
         if args.report or args.cell is None or done == len(cells):
             print(collect(table, cells, failures, out), flush=True)
+            if args.report and not done:
+                print('nothing was measured yet: the same command without --report runs it', flush=True)
         else:  # the jobs of an array would compare the same rows again and again
             print(f'{done} of {len(cells)} cells are done; --report collects them', flush=True)
     for line in in_groups(failures):

@@ -130,9 +130,9 @@ class ExplainedPair:
             for level in self.explanation.levels
         ]
         text = (
-            'Blue: the stronger edge is in the visible image; red: in the infrared one. The reference of Eq. '
-            '3 takes the stronger one everywhere; the bars give the shares of the edges that are taken, by '
-            'strength. Edges are those of the learnt features of the structure encoder, not of pixels.'
+            'Blue: the stronger edge is in the visible image; orange: in the infrared one. The reference of '
+            'Eq. 3 takes the stronger one everywhere; the bars give the shares of the edges that are taken, '
+            'by strength. Edges are those of the learnt features of the structure encoder, not of pixels.'
         )
         return Section('Which modality supplied the edge', text, panels, 3)
 
@@ -206,8 +206,9 @@ class ExplainedPair:
             panels.append(Panel(title, np.hstack(self._drawn(way)), note))
         text = (
             'Without structure the adapters add nothing to the tokens; without language the map is not '
-            'modulated; one image alone stands in the place of the other one too. The model was trained with '
-            'all of it, so this tells what it leans on, not what a model trained without would do.'
+            'modulated; one image alone stands in the place of the other one too. Gone and come: detections '
+            'without a partner of their class with an IoU of 0.5 or more, one to one. The model was trained '
+            'with all of it, so this tells what it leans on, not what a model trained without would do.'
         )
         return Section('With and without', text, panels, 2)
 

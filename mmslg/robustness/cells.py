@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -96,11 +97,21 @@ def choose(only: Sequence[str] | None) -> list[str]:
             whole = pattern if '/' in pattern else f'{pattern}/*'
             fitting = [n for n in ALL if n == whole or (n not in EXTRA and fnmatchcase(n, whole))]
         if not fitting:
-            raise InputError(
-                f'--only {pattern}: no corruption is called so; there are published, {", ".join(ALL)}'
-            )
+            raise InputError(f'--only {pattern}: no corruption is called so; {_advice(pattern)}')
         chosen.update(fitting)
     return [name for name in ALL if name in chosen]
+
+
+def _advice(pattern: str) -> str:
+    """Say which names are near to one that fits none, or which there are."""
+    known = {'published': ['published'], **{name.split('/')[0]: [name.split('/')[0]] for name in ALL}}
+    for name in ALL:
+        known[name] = [name]
+        known.setdefault(name.split('/')[1], []).append(name)  # a name without its image
+    similar = difflib.get_close_matches(pattern, known, 1)
+    if similar:
+        return f'did you mean {" or ".join(known[similar[0]])}?'
+    return f'there are published, {", ".join(ALL)}'
 
 
 def plan(

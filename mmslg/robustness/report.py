@@ -218,13 +218,14 @@ def _bars(axes: Any, clean: float | None, values: Mapping[str, float | None]) ->
     colours = [
         CURVES[5] if 'visible' in name else CURVES[1] if 'infrared' in name else CURVES[2] for name in names
     ]
-    bars = axes.barh(names, known.values(), color=colours, height=0.65)
-    for label in axes.bar_label(bars, fmt='%.3f', padding=3, fontsize=8, zorder=4):
-        label.set_bbox(dict(facecolor='white', edgecolor='none', pad=0.5))  # the clean figure's line is near
-    axes.invert_yaxis()
+    axes.barh(names, known.values(), color=colours, height=0.65)
+    for y, value in enumerate(known.values()):  # at the edge: behind its bar might be the clean figure's line
+        place = axes.get_yaxis_transform()
+        axes.text(0.99, y, f'{value:.3f}', ha='right', va='center', fontsize=8, transform=place)
+    axes.set_ylim(len(names) - 0.2, -0.6)
     if clean is not None:
         axes.axvline(clean, color='grey', linestyle='--', linewidth=1.2)
-        axes.text(clean, len(names) - 0.45, f' clean {clean:.3f}', va='bottom', fontsize=8, color='grey')
+        axes.text(clean, len(names) - 0.25, f' clean {clean:.3f}', va='bottom', fontsize=8, color='grey')
 
 
 def _say_nothing(axes: Any) -> None:

@@ -18,7 +18,7 @@ from mmslg.visualization.samples import build_split, innermost_datasets
 
 TILE = 232
 """Pixels across a picture, at most."""
-LABELS = 212
+LABELS = 228
 GAP = 6
 
 
@@ -39,10 +39,9 @@ def draw_sheet(subject: Subject, number: int, names: Iterable[str]) -> np.ndarra
     names = [name for name in names if name in CORRUPTIONS]
     statistics = Statistics(*normalisation(subject.cfg).values())
     size = _tile_size(image)
-    rows = [
-        _row('clean', [(part, _picture(image, part), '') for part in ('visible', 'infrared', 'pair')], size)
-    ]
-    singles = []
+    parts = ('visible', 'infrared', 'both')
+    rows = [_row('clean', [(part, _picture(image, part), '') for part in parts], size)]
+    missing: dict[str, list] = {}
     for name in names:
         tiles = []
         for severity, level in zip(ALL[name].severities, ALL[name].levels):
@@ -52,11 +51,11 @@ def draw_sheet(subject: Subject, number: int, names: Iterable[str]) -> np.ndarra
             caption = level if level == str(severity) and not overlap else f'{severity}: {level}{overlap}'
             tiles.append((caption, _picture(changed, ALL[name].group), ALL[name].unit))
         if len(tiles) == 1:
-            singles.append((name.split('/')[1].replace('_', ' as '), tiles[0][1], ''))
+            label, _, filling = name.rpartition('_')
+            missing.setdefault(label, []).append((f'as {filling}', tiles[0][1], ''))
         else:
             rows.append(_row(name, tiles, size))
-    for start in range(0, len(singles), 3):
-        rows.append(_row('missing', singles[start : start + 3], size))
+    rows += [_row(label, tiles, size) for label, tiles in missing.items()]
     half = (len(rows) + 1) // 2
     rows += [np.full_like(rows[0], WHITE[0])] * (2 * half - len(rows))
     sheet = np.hstack([np.vstack(rows[:half]), np.vstack(rows[half:])])

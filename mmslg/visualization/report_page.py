@@ -76,7 +76,7 @@ def draw_page(title: str, sections: Sequence[Section]) -> np.ndarray:
 
 def _line(text: str, size: float, height: int, colour: tuple = INK) -> np.ndarray:
     strip = np.full((height, WIDTH, 3), WHITE, np.uint8)
-    write_text(strip, fit_text(text, WIDTH - 2 * _GAP, size), (_GAP, height - 10), colour, size)
+    write_text(strip, fit_text(text, WIDTH - 2 * _GAP, size), (_GAP, 3 * height // 4), colour, size)
     return strip
 
 

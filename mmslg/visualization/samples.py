@@ -18,7 +18,7 @@ from mmengine.structures import InstanceData
 
 from mmslg.errors import InputError
 from mmslg.utils.config_errors import explain_config_errors
-from mmslg.utils.io import check_folder, check_writable, refuse_overwriting
+from mmslg.utils.io import check_folder, check_writable, refuse_overwriting, try_folder
 from mmslg.visualization.pair_visualizer import to_boxes
 from mmslg.visualization.pairs import contact_sheet, write_picture
 
@@ -96,7 +96,7 @@ def picture_name(key: str) -> str:
 
 
 def picture_folder(args: Namespace, name: str) -> Path:
-    """Return the folder for a tool's pictures, if it and ``--json`` can be written as far as a look tells.
+    """Return the folder for a tool's pictures, if it takes files, and ``--json`` as far as a look tells.
 
     Args:
         args: Command line with ``config``, ``out``, ``json`` and, maybe, ``checkpoint``.
@@ -109,6 +109,7 @@ def picture_folder(args: Namespace, name: str) -> Path:
     folder = check_folder(out, '--out')
     check_writable(folder / 'contact_sheet.png')
     refuse_overwriting(args.json, args.config, getattr(args, 'checkpoint', None))
+    try_folder(folder)
     return folder
 
 

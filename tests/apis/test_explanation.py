@@ -7,6 +7,7 @@ import pytest
 import torch
 from helpers import ROOT, TINY, make_pairs, run_here
 from mmengine.config import Config
+from mmengine.structures import InstanceData
 
 from mmslg.apis.changes import compare
 from mmslg.apis.explanation import explain, one_modality, without_language, without_structure
@@ -139,9 +140,36 @@ def test_a_detection_that_another_class_overlaps_has_gone(setting):
     assert compare(found, other, 0.0)['gone'] == compare(found, other, 0.0)['come'] == 1
 
 
-def explained(setting, monkeypatch, tmp_path, *more):
+def found_at(boxes, scores, labels):
+    boxes, scores = torch.tensor(boxes, dtype=torch.float), torch.tensor(scores)
+    return InstanceData(bboxes=boxes, scores=scores, labels=torch.tensor(labels))
+
+
+def test_each_detection_has_one_partner_at_most():
+    """Three boxes at a place where the other way has one: two have gone."""
+    near = [[0, 0, 10, 10], [0, 0, 10, 9], [0, 1, 10, 10]]
+    own = found_at([*near, [50, 50, 60, 60]], [0.9, 0.8, 0.7, 0.6], [0, 0, 0, 1])
+    other = found_at([near[0], [50, 50, 60, 60], [80, 80, 90, 90]], [0.5, 0.4, 0.9], [0, 1, 1])
+    # 0.9 to 0.5 and 0.6 to 0.4.
+    expected = dict(detections=4, gone=2, come=1, score_change=pytest.approx(0.3))
+    assert compare(own, other, 0.0) == expected
+    back = compare(other, own, 0.0)
+    assert (back['detections'], back['gone'], back['come']) == (3, 1, 2)
+    nothing = compare(own, other, 0.95)
+    assert nothing == dict(detections=0, gone=0, come=0, score_change=0.0)
+
+
+def test_as_many_detections_as_can_have_a_partner():
+    """The best match of all (IoU 0.8) would leave two alone, between which there is 0.28."""
+    own = found_at([[0, 0, 10, 10], [0, 0, 10, 5]], [0.9, 0.8], [0, 0])
+    other = found_at([[0, 0, 10, 8], [0, 0, 10, 18]], [0.6, 0.5], [0, 0])
+    # 0.9 to 0.5 (IoU 0.56) and 0.8 to 0.6 (0.63).
+    assert compare(own, other, 0.0) == dict(detections=2, gone=0, come=0, score_change=pytest.approx(0.3))
+
+
+def explained(setting, monkeypatch, tmp_path, *more, rgb='visible', ir='infrared'):
     folder = setting[2]
-    pair = [folder / 'visible/test_001.png', folder / 'infrared/test_001.png']
+    pair = [folder / rgb / 'test_001.png', folder / ir / 'test_001.png']
     arguments = ['--rgb', pair[0], '--ir', pair[1], '--out', tmp_path / 'out', '--score-thr', 0.0, *more]
     tool = 'explain_pair.py'
     return run_here(
@@ -162,6 +190,7 @@ def test_explain_pair_writes_a_picture_a_page_and_figures(setting, monkeypatch, 
     assert figures['caption']['environment'] == 'daylight' and figures['language']['scale_mean'] > 0
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['test_001.html', 'test_001.png']
     page = (tmp_path / 'out' / 'test_001.html').read_text()
+    assert 'Blue: the stronger edge is in the visible image; orange: in the infrared one.' in page
     assert 'Which modality supplied the edge' in page and 'environment: daylight' in page
 
 
@@ -171,6 +200,32 @@ def test_tokens_are_read_or_refused(setting, monkeypatch, tmp_path, capsys):
     assert not (tmp_path / 'out').exists()
     read_place = runpy.run_path(str(ROOT / 'tools/analysis/explain_pair.py'))['read_place']
     assert read_place('3,4.5') == (3.0, 4.5)
+
+
+def test_a_token_outside_of_the_image_is_refused(setting, monkeypatch, tmp_path, capsys):
+    for place in ('96,10', '10,64', '500,500'):
+        assert explained(setting, monkeypatch, tmp_path, '--tokens', '95,63', place) == 1
+        line = f'--tokens {place}: not in the image; wanted X from 0 to 95, Y from 0 to 63'
+        assert capsys.readouterr().err.splitlines()[-1] == f'error: {line}'
+    assert not (tmp_path / 'out').exists()
+    assert not explained(setting, monkeypatch, tmp_path, '--tokens', '95,63', '0,0')
+
+
+def test_swapped_images_and_one_image_twice_are_refused(setting, monkeypatch, tmp_path, capsys):
+    swapped = dict(rgb='infrared', ir='visible')
+    visible, infrared = (setting[2] / folder / 'test_001.png' for folder in ('visible', 'infrared'))
+    assert explained(setting, monkeypatch, tmp_path, **swapped) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f'error: {infrared}, {visible}: the visible image is gray and') and '\n' not in (
+        error.strip()
+    )
+    assert explained(setting, monkeypatch, tmp_path, ir='visible') == 1
+    error = capsys.readouterr().err
+    assert error == (
+        f'error: {visible}: given as the visible and as the infrared image; wanted one of each\n'
+    )
+    assert not (tmp_path / 'out').exists()
+    assert not explained(setting, monkeypatch, tmp_path, '--no-swap-check', **swapped)
 
 
 def test_without_structure_there_is_nothing_to_explain_and_all_else_works(setting):

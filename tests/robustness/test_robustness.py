@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import pytest
 from mmengine.config import Config
 
@@ -60,10 +61,19 @@ def test_names_groups_and_patterns():
     assert set(choose(['published'])) == set(PUBLISHED) and len(PUBLISHED) == 30
     assert choose(['infrared/snow']) == ['infrared/snow']
     assert set(choose(['infrared/published'])) == {n for n in PUBLISHED if n.startswith('infrared/')}
-    with pytest.raises(
-        InputError, match='--only snow: no corruption is called so; there are published, visible/'
+    for name, nearest in (
+        ('snow', 'visible/snow or infrared/snow'),
+        ('visible/fogg', 'visible/fog'),
+        ('*/fogg', 'visible/fog or infrared/fog'),
+        ('misssing', 'missing'),
+        ('publishd', 'published'),
     ):
-        choose(['snow'])
+        with pytest.raises(InputError) as refused:
+            choose(['pair', name])
+        said = f'--only {name}: no corruption is called so; did you mean {nearest}?'
+        assert str(refused.value) == said
+    with pytest.raises(InputError, match='--only xyz: no corruption is called so; there are published, vis'):
+        choose(['xyz'])
 
 
 def test_cells_and_what_is_left_out():
@@ -185,6 +195,19 @@ def test_the_report(tmp_path):
     assert '| `pair/shift` | 2, 4, 8, 16, 32 pixels | -, -, 70.0%, -, 50.0% |' in part
     draw_curves(tmp_path / 'curves.png', summary)
     assert (tmp_path / 'curves.png').stat().st_size > 20000
+
+
+def test_the_line_of_the_clean_figure_is_whole(tmp_path):
+    dashes = []
+    for value in (0.1, 0.48):
+        found = results(['missing/visible_zeros', 'missing/infrared_zeros', 'visible/fog'])
+        for name in ('missing/visible_zeros', 'missing/infrared_zeros'):
+            found[Cell(name, 1)]['figures']['coco/bbox_mAP'] = value
+        draw_curves(tmp_path / 'curves.png', summarize(found, 'coco/bbox_mAP'))
+        picture = cv2.imread(str(tmp_path / 'curves.png'))
+        panel = picture[picture.shape[0] // 2 :, picture.shape[1] // 2 :]
+        dashes.append((panel == 128).all(2).sum(0).max())
+    assert dashes[0] == dashes[1] > 100
 
 
 def test_tests_that_were_not_computed_alike():

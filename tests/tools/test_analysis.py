@@ -411,3 +411,21 @@ def test_outputs_that_cannot_be_written_leave_nothing(
     error = capsys.readouterr().err
     assert message in error and error.count('\n') == 1
     assert sorted(tmp_path.rglob('*')) == before
+
+
+@pytest.mark.parametrize(
+    ('tool', 'args'),
+    [
+        ('browse_pairs.py', []),
+        ('draw_predictions.py', ['none.pth']),
+        ('caption_effect.py', ['none.pth']),
+        ('error_analysis.py', ['none.pth']),
+        ('explain_pair.py', ['none.pth', '--rgb', 'none.jpg', '--ir', 'none.png']),
+    ],
+)
+def test_a_folder_that_takes_no_files_is_said_before_anything_is_read(
+    tool, args, read_only, monkeypatch, capsys
+):
+    out = read_only / 'new/out'
+    assert run_here(tool, monkeypatch, 'none.py', *args, '--out', out) == 1
+    assert capsys.readouterr().err == f'error: {out}: the disk is read-only; write elsewhere\n'

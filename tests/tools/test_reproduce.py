@@ -197,6 +197,20 @@ def test_mean_and_deviation_over_the_seeds(pairs, tmp_path, monkeypatch, capsys,
     assert len(commands) == 5 and commands[-1][1].endswith('test.py')
 
 
+def test_a_report_of_nothing_has_no_picture_and_says_what_to_run(
+    pairs, tmp_path, monkeypatch, capsys, commands
+):
+    words = over_two_seeds(pairs, tmp_path)
+    code, out, err = in_tool(monkeypatch, capsys, '--report', *words)
+    assert not code, err
+    assert '| leaf | not run |' in out
+    assert out.endswith('\nnothing was measured yet: the same command without --report runs it\n')
+    assert not list(tmp_path.glob('*.png')) and '.png' not in out + (tmp_path / 'comparison.md').read_text()
+    assert not commands and not in_tool(monkeypatch, capsys, *words)[0]
+    code, out, err = in_tool(monkeypatch, capsys, '--report', *words)
+    assert not code and (tmp_path / 'comparison.png').is_file() and 'nothing was measured' not in out
+
+
 def test_folders_of_other_runs_are_refused(pairs, tmp_path, monkeypatch, capsys, commands):
     leaf, options = write_leaf(pairs), [*TINY, *iterations(2)]
     words = [leaf, '--seeds', 0, '--work-dir', tmp_path / 'runs', '--cfg-options', *options]

@@ -8,6 +8,9 @@ from helpers import TINY, make_pairs, told, write_captions, write_leaf, write_we
 
 from mmslg.apis.launch import parse_options, read_config
 from mmslg.apis.profiling import build_detector
+from mmslg.datasets.corruptions import CORRUPTIONS
+from mmslg.robustness.sheet import GAP, LABELS
+from mmslg.visualization.boxes import fit_text, write_text
 
 ONLY = ['pair/shift', 'infrared/low_light', 'missing/visible_zeros', 'caption']
 
@@ -108,6 +111,36 @@ def test_a_sheet_and_then_the_first_pairs(robustness, tmp_path):
     assert json.loads((out / 'cells/clean-0.json').read_text())['pairs'] == 1
 
 
+def test_a_sheet_says_what_each_picture_is(robustness, tmp_path, monkeypatch):
+    written = []
+
+    def write(picture, text, *how):
+        written.append(text)
+        write_text(picture, text, *how)
+
+    monkeypatch.setattr('mmslg.robustness.sheet.write_text', write)
+    missing = ['missing/visible_mean', 'missing/infrared_zeros', 'missing/infrared_mean']
+    done = robustness(tmp_path, '--sheet', 1, '--only', 'infrared/jpeg_compression', *missing)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert written[:6] == [
+        'clean',
+        'visible',
+        'infrared',
+        'both',
+        'infrared/jpeg_compression',
+        'of ImageNet-C',
+    ]
+    assert written[6:-1] == [
+        *'12345',
+        'missing/visible',
+        'as mean',
+        'missing/infrared',
+        'as zeros',
+        'as mean',
+    ]
+    assert all(fit_text(name, LABELS - 2 * GAP, 0.5) == name for name in CORRUPTIONS)
+
+
 KAIST = """
 test_dataloader['dataset'].update(ann_file='annotations_kaist.json', caption_store='kaist.safetensors')
 test_evaluator = dict(_delete_=True, type='mmslg.KAISTMissRateMetric', ann_file={!r})
@@ -152,7 +185,10 @@ def test_late_frames_by_kaist_s_miss_rate(toy, run_quickly, tmp_path):
 @pytest.mark.parametrize(
     ('args', 'message'),
     [
-        (['--only', 'visible/fogg'], '--only visible/fogg: no corruption is called so; there are published'),
+        (
+            ['--only', 'visible/fogg'],
+            '--only visible/fogg: no corruption is called so; did you mean visible/fog?',
+        ),
         (['--first', '9'], '--first 9: the test set has 3 pairs'),
         (['--sheet', '4'], '--sheet 4: the test set has 3 pairs'),
         (['--metric', 'mAP', '--only', 'pair/shift'], '--metric mAP: the evaluator gives coco/bbox_mAP,'),

@@ -4,6 +4,7 @@ import re
 import cv2
 import numpy as np
 
+from mmslg.visualization.boxes import INK, MUTED, write_text
 from mmslg.visualization.report_page import WIDTH, Panel, Section, draw_page, format_html, panel_width
 
 RED = np.full((40, 60, 3), (0, 0, 255), np.uint8)
@@ -21,6 +22,14 @@ def test_panels_stand_in_rows():
     assert page.shape[1] == WIDTH and red.sum() == 3 * width * height
     rows = np.flatnonzero(red[:, 20])
     assert len(rows) == 2 * height and red[rows[0], -20] and not red[rows[-1], -20]
+
+
+def test_no_line_of_a_page_is_cut():
+    page = draw_page('(Agjpq', [Section('(Agjpq', '(Agjpq', [], 1)])
+    for strip, size, colour in ((page[:40], 0.8, INK), (page[40:80], 0.65, INK), (page[80:], 0.45, MUTED)):
+        whole = np.full((100, WIDTH, 3), 255, np.uint8)
+        write_text(whole, '(Agjpq', (12, 50), colour, size)
+        assert (strip < 255).sum() == (whole < 255).sum() > 0
 
 
 def test_html_holds_its_pictures_and_runs_nothing():

@@ -10,11 +10,14 @@ from pathlib import Path
 from mmslg.apis.explanation import explain
 from mmslg.apis.explanation_page import ExplainedPair
 from mmslg.apis.launch import add_analysis_arguments, read_config
+from mmslg.apis.many_pairs import SWAPPED
 from mmslg.apis.pair_inferencer import Pair, PairInferencer
 from mmslg.captions.schema import COMPONENTS
 from mmslg.errors import InputError
+from mmslg.pairing import pair_at
 from mmslg.utils.cli import parse_score, run
-from mmslg.utils.io import check_folder, check_writable, refuse_overwriting, write_json
+from mmslg.utils.image_io import looks_swapped
+from mmslg.utils.io import check_folder, check_writable, refuse_overwriting, try_folder, write_json
 from mmslg.visualization.pairs import write_picture
 from mmslg.visualization.report_page import draw_page, write_html
 from mmslg.visualization.samples import picture_name
@@ -42,6 +45,12 @@ def parse_args() -> argparse.Namespace:
         metavar='X,Y',
         help='pixels whose tokens are drawn [the surest boxes]',
     )
+    parser.add_argument(
+        '--no-swap-check',
+        dest='swap_check',
+        action='store_false',
+        help='explain a gray visible image beside an infrared one in colour, too',
+    )
     return parser.parse_args()
 
 
@@ -66,17 +75,27 @@ def main() -> None:
     tokens = [read_place(text) for text in args.tokens]
     out = Path('work_dirs', Path(args.config).stem, 'explained') if args.out is None else args.out
     folder = check_folder(out, '--out')
+    try_folder(folder)
     stem = picture_name(Path(args.rgb).name)
     files = [check_writable(folder / f'{stem}{suffix}') for suffix in ('.png', '.html')]
     refuse_overwriting(args.json, args.config, args.checkpoint, args.rgb, args.ir, *files)
     for file in files:
         refuse_overwriting(file, args.rgb, args.ir)
+    pair_at(args.rgb, args.ir)
+    if args.swap_check and looks_swapped(args.rgb, args.ir):
+        raise InputError(f'{args.rgb}, {args.ir}: {SWAPPED}')
     cfg = read_config(args.config, args.cfg_options)
     inferencer = PairInferencer(
         cfg, args.checkpoint, captioner=args.captioner, caption_store=args.caption_store
     )
     caption = dict(zip(COMPONENTS, args.caption)) if args.caption else None
     packed = inferencer.pack(Pair(args.rgb, args.ir, caption=caption))
+    height, width = packed['data_samples'].ori_shape[:2]
+    for text, (x, y) in zip(args.tokens, tokens):
+        if x >= width or y >= height:
+            raise InputError(
+                f'--tokens {text}: not in the image; wanted X from 0 to {width - 1}, Y from 0 to {height - 1}'
+            )
     explanation = explain(inferencer.model, packed)
     told = packed['data_samples'].get('caption')
     pair = ExplainedPair(

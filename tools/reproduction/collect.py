@@ -13,7 +13,7 @@ from mmslg.visualization.curves import draw_convergence, draw_sizes, total_fall
 from mmslg.visualization.figures import figure_in
 from reproduction.cells import Cell
 from reproduction.evidence import Evidence, gather
-from reproduction.picture import draw_table
+from reproduction.picture import draw_table, has_figures
 from reproduction.report import write_report
 from reproduction.running import locked
 from reproduction.summary import Measured, collected, format_measured
@@ -84,7 +84,9 @@ def _drawings(
 
     The others show the focus of the table, over the training and against size.
     """
-    found = {'': (out.with_suffix('.png'), lambda path: draw_table(table, measured, path))}
+    found: dict[str, tuple[Path, Callable[[Path], None]]] = {}
+    if has_figures(table, measured):
+        found[''] = out.with_suffix('.png'), lambda path: draw_table(table, measured, path)
     focus, key = _logged(table, curves)
     if focus is None:
         return found

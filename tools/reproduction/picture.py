@@ -18,6 +18,13 @@ PANELS = 3
 """Metrics that are drawn at most, the first of the table."""
 
 
+def has_figures(table: Table, measured: list[Measured]) -> bool:
+    """Whether there is anything to draw: a figure of a paper or a measured one."""
+    metrics = table.metrics[:PANELS]
+    reported = any(metric.name in row.reported for row in table.rows for metric in metrics)
+    return reported or any(one.values(metric) for one in measured for metric in metrics)
+
+
 def draw_table(table: Table, measured: list[Measured], path: Path) -> None:
     """Draw a panel for each of the first metrics: a row a line, papers hollow, measured filled."""
     found = {one.row.config: one for one in measured}

@@ -177,7 +177,7 @@ def _catalogue() -> dict[str, Corruption]:
     for group in CHANNELS:
         own = _OWN | (_INFRARED if group == 'infrared' else {})
         for name in DEFAULT_PUBLISHED:
-            add(f'{group}/{name}', group, published(name), SEVERITIES, "the package's")
+            add(f'{group}/{name}', group, published(name), SEVERITIES, 'of ImageNet-C')
         for name, how in own.items():
             add(f'{group}/{name}', group, *how)
     for name, how in _GEOMETRY.items():
@@ -186,13 +186,13 @@ def _catalogue() -> dict[str, Corruption]:
     steps = [Step(where, noise, SEVERITIES) for where in CHANNELS]
     steps.append(Step(MOVED, geometry.shift, _GEOMETRY['shift'][1]))
     words = [f'{s} and {pixels}' for s, pixels in zip(SEVERITIES, _GEOMETRY['shift'][1])]
-    made.append(Corruption('pair/noise_and_shift', steps, words, "the package's, pixels"))
+    made.append(Corruption('pair/noise_and_shift', steps, words, 'of ImageNet-C, pixels'))
     for group in CHANNELS:
         for kind in ('zeros', 'mean', 'noise'):
             add(f'missing/{group}_{kind}', group, images.fill, (kind,), '')
     for group in CHANNELS:
         for name in (n for n in COMMON if n not in DEFAULT_PUBLISHED):
-            add(f'{group}/{name}', group, published(name), SEVERITIES, "the package's")
+            add(f'{group}/{name}', group, published(name), SEVERITIES, 'of ImageNet-C')
     return {corruption.name: corruption for corruption in made}
 
 
