@@ -83,6 +83,11 @@ class Annotations:
     data: dict
     tolerated: Mapping[str, int]
 
+    @property
+    def oriented(self) -> bool:
+        """Whether the boxes are oriented, see :func:`are_oriented`."""
+        return are_oriented([corners_of(box) for box in self.data['annotations']])
+
     def remarks(self) -> str:
         """Return what was let pass in one text, empty if nothing was."""
         return ', '.join(f'{number} {what}' for what, number in sorted(self.tolerated.items()))
@@ -388,3 +393,8 @@ def corners_of(annotation: Mapping[str, Any]) -> list | None:
     polygons = annotation.get('segmentation')
     one = isinstance(polygons, list) and len(polygons) == 1 and isinstance(polygons[0], list)
     return polygons[0] if one and len(polygons[0]) == 8 else None
+
+
+def are_oriented(corners: Sequence[Sequence[float] | None]) -> bool:
+    """Whether boxes are oriented by their corners: all have some, and not all of them are upright."""
+    return None not in corners and any(len(set(c[::2])) > 2 or len(set(c[1::2])) > 2 for c in corners)

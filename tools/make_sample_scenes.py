@@ -20,7 +20,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Draw aligned visible and thermal street scenes with persons, cars and bicycles.'
     )
-    parser.add_argument('out', help='folder to make; must be missing or empty')
+    parser.add_argument('out', help='folder to make; must be missing, empty or hold these very scenes')
     parser.add_argument('--train', type=int, default=240, help='training scenes (default: %(default)s)')
     parser.add_argument('--test', type=int, default=60, help='test scenes (default: %(default)s)')
     parser.add_argument(

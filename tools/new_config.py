@@ -2,7 +2,8 @@
 
 It says where they lie, their classes, the size that they are scaled to, and the batch. DIR holds visible/,
 infrared/, annotations_train.json and annotations_test.json in COCO form (tools/convert.py writes them from
-other forms), and captions.safetensors or whatever --captions names.
+other forms), and captions.safetensors or whatever --captions names. Of oriented boxes, the base is
+configs/slgnet_mini_oriented.py.
 
 Example:
     python tools/new_config.py data/my_pairs --out configs/my_pairs.py
@@ -20,11 +21,14 @@ from mmengine.config import Config
 
 from mmslg.annotations import Annotations, check_files, read_annotations
 from mmslg.apis.launch import read_config
+from mmslg.apis.profiling import box_type
 from mmslg.errors import InputError
 from mmslg.utils import cli
 from mmslg.utils.io import atomic_path, refuse_overwriting
 
-BASE = Path(__file__).resolve().parents[1] / 'configs' / 'slgnet_mini.py'
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+BASES = {False: 'slgnet_mini.py', True: 'slgnet_mini_oriented.py'}
+"""Base of upright and of oriented boxes, in configs/."""
 SMALL, LARGE = ((320, 256), 4), ((512, 384), 2)
 """Size that pairs are scaled to, in pixels, and how many make a batch, with a miniature."""
 
@@ -36,11 +40,29 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('data', metavar='DIR', help='folder of the pairs')
     parser.add_argument('--out', required=True, metavar='FILE', help='config to write, ending in .py')
-    parser.add_argument('--base', default=str(BASE), help='config that it inherits [configs/slgnet_mini.py]')
+    parser.add_argument(
+        '--base', metavar='FILE', help='config that it inherits [configs/slgnet_mini.py, or _oriented.py]'
+    )
     parser.add_argument('--train', default='annotations_train.json', help='below DIR [%(default)s]')
     parser.add_argument('--test', default='annotations_test.json', help='below DIR [%(default)s]')
     parser.add_argument('--captions', default='captions.safetensors', help='below DIR [%(default)s]')
     return parser.parse_args()
+
+
+def base_for(path: str | None, annotations: Annotations) -> Config:
+    """Read the base config, or the miniature that learns boxes such as these.
+
+    Raises:
+        InputError: There is no such config, or it would learn oriented boxes as upright ones.
+    """
+    fitting = os.path.join(CONFIGS, BASES[annotations.oriented])
+    base = read_config(fitting if path is None else path)
+    if annotations.oriented and box_type(base) == 'hbox':
+        raise InputError(
+            f'{annotations.path}: its boxes are oriented, and --base {path} learns upright ones; give '
+            f'--base {os.path.relpath(fitting)}, or another one for oriented boxes'
+        )
+    return base
 
 
 def fitting_size(base: Config, annotations: Annotations) -> tuple[tuple[int, int], int]:
@@ -105,9 +127,6 @@ def main() -> None:
     for name in (args.data, args.train, args.test, args.captions):
         if '{{' in name:
             raise InputError(f'{name}: MMEngine replaces {{{{ }}}} in a config; wanted a name without them')
-    refuse_overwriting(args.out, args.base)
-    base = read_config(args.base)
-    head = head_of(base)
     train, test = (
         read_annotations(os.path.join(args.data, name), args.data) for name in (args.train, args.test)
     )
@@ -118,15 +137,18 @@ def main() -> None:
         )
     for each in (train, test):
         check_files(each.pairs)
+    base = base_for(args.base, next((each for each in (train, test) if each.oriented), train))
+    refuse_overwriting(args.out, base.filename)
+    head = head_of(base)
     out = Path(args.out)
     size = fitting_size(base, train)
-    inherited = os.path.relpath(os.path.realpath(args.base), os.path.realpath(out.parent))
+    inherited = os.path.relpath(os.path.realpath(base.filename), os.path.realpath(out.parent))
     with atomic_path(out) as temporary:
         temporary.write_text(leaf(inherited, head, args, size, train.classes), encoding='utf-8')
     (width, height), batch = size
     print(
         f'{len(train.pairs)} training and {len(test.pairs)} test pairs of {", ".join(train.classes)}; scaled '
-        f'to {width}x{height}, {batch} in a batch: {out}'
+        f'to {width}x{height}, {batch} in a batch; on top of {inherited}: {out}'
     )
 
 

@@ -21,6 +21,8 @@ from mmslg.captions.variants import VARIANTS, rewrite
 from mmslg.errors import InputError
 from mmslg.utils.image_io import Image, read_infrared, read_visible
 
+PROBE = StructuredCaption('daylight', 'street', 'a car', 'warm')
+
 
 class PairCaptions:
     """The caption of a pair and its embedding.
@@ -64,6 +66,8 @@ class PairCaptions:
                 f'{self._store.path}: captions of width {self._shape[-1]}, the model wants {text_dims}; '
                 'encode them with the encoder of training'
             )
+        if self._captioner is not None and self._lookup is None:
+            self.embed(PROBE)  # an encoder that lacks or does not fit is refused before any pair
 
     def describe(self) -> str:
         """Say in a line which captions the pairs got so far."""
@@ -131,7 +135,7 @@ class PairCaptions:
             if store is None:
                 raise InputError(
                     'captions want a text encoder, and the caption store of the config is not there to name '
-                    "it; give encoder='hashed', or whichever was the one of training"
+                    "it; give the one of training, such as encoder='hashed' (--encoder hashed)"
                 )
             encoder = build_text_encoder(store.encoder)
             if encoder.model != store.model:

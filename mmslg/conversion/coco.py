@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from mmslg.annotations import INFRARED_FIELDS
+from mmslg.annotations import INFRARED_FIELDS, are_oriented, corners_of
 from mmslg.conversion.layout import Box, Labels, is_image, modality_of
 from mmslg.errors import InputError
 from mmslg.utils.io import read_text
@@ -158,10 +158,8 @@ def _quads(file: Path, annotations: list[dict]) -> list[tuple[int | float, ...]]
     """Return the corners of every annotation, None if they are no oriented boxes."""
     found = []
     for n, annotation in enumerate(annotations):
-        polygons = annotation.get('segmentation')
-        points = polygons[0] if isinstance(polygons, list) and len(polygons) == 1 else None
-        if not isinstance(points, list) or len(points) != 8:
+        points = corners_of(annotation)
+        if points is None:
             return None
         found.append(tuple(check_number(v, file, f'annotation {n}, segmentation') for v in points))
-    slanted = any(len(set(q[::2])) > 2 or len(set(q[1::2])) > 2 for q in found)
-    return found if slanted else None
+    return found if are_oriented(found) else None

@@ -15,10 +15,13 @@ from mmslg.conversion.layout import SPLITS, Layout, plural
 from mmslg.conversion.output import annotation_file, source_version, write_outputs
 from mmslg.conversion.readers import find_readers, make_reader
 from mmslg.errors import InputError
+from mmslg.utils.image_io import looks_swapped
 from mmslg.utils.os_errors import explained
 from mmslg.utils.progress import count_to, progress_bar
 
 EXAMPLES = 3
+LOOKED_AT = 5
+"""Pairs whose pixels are asked whether the visible and the infrared images are swapped."""
 
 
 def parse_args(
@@ -68,6 +71,7 @@ def convert_folder(description: str | None, argv: list[str] | None = None) -> No
     show = total > 5000 or sys.stderr.isatty()
     splits = build(reader, layout, count_to(progress_bar(total, 'pairs')) if show else None)
     _print_summary(reader, layout, splits)
+    _warn_of_swapped(reader, layout, splits)
     for name, what in write_outputs(reader, layout, splits, out).items():
         print(f'{what}: {out / name}')
     for split in SPLITS:
@@ -84,6 +88,23 @@ def _out_folder(name: str) -> Path:
         if os.path.lexists(name) and not stat.S_ISDIR(os.stat(name).st_mode):
             raise InputError(f'{name}: --out should be a folder')
     return Path(name)
+
+
+def _warn_of_swapped(reader: DatasetReader, layout: Layout, splits: dict[str, Split]) -> None:
+    if layout.labels_only:
+        return
+    images = [image for split in splits.values() for image in split.data['images']]
+    few = images[:: -(-len(images) // LOOKED_AT)]
+    folders = [f'{layout.root}/{prefix}' for prefix in layout.prefixes]
+    swapped = sum(looks_swapped(folders[0] + i['file_name'], folders[1] + i['file_name_ir']) for i in few)
+    if 2 * swapped > len(few):
+        told = '--visible' in reader.flags
+        mend = 'say which is which by --visible and --infrared' if told else 'swap the two folders'
+        print(
+            f'warning: in {swapped} of {len(few)} pairs that were looked at the visible image is gray and '
+            f'the infrared one in colour, so the two look swapped; {mend}',
+            file=sys.stderr,
+        )
 
 
 def _print_summary(reader: DatasetReader, layout: Layout, splits: dict[str, Split]) -> None:

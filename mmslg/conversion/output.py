@@ -11,6 +11,7 @@ from pathlib import Path
 from mmslg.conversion.base import DatasetReader
 from mmslg.conversion.build import FORMAT, Split
 from mmslg.conversion.layout import Layout
+from mmslg.errors import InputError
 from mmslg.utils.io import atomic_path, check_writable, refuse_overwriting
 
 MANIFEST = 'manifest.json'
@@ -43,6 +44,12 @@ def write_outputs(
     }
     manifest = make_manifest(reader, layout, splits, texts)
     texts[MANIFEST] = json.dumps(manifest, indent=1, sort_keys=True) + '\n'
+    for name in texts:
+        if any(os.path.realpath(out / name) == os.path.realpath(layout.root / path) for path in layout.lists):
+            raise InputError(
+                f'{out / name}: the output is the input; tools/new_config.py {layout.root} takes the folder '
+                'as it is, and converted annotations go elsewhere by --out DIR'
+            )
     refuse_inputs(layout, *(out / name for name in texts))
     changed = [name for name, text in texts.items() if not _holds(out / name, text.encode())]
     with ExitStack() as stack:

@@ -112,6 +112,8 @@ class PairedCocoDataset(BaseDetDataset):
         notes: Counter[str] = Counter(annotations.tolerated)
         instances = self._instances(annotations, notes)
         num_boxes = sum(not box['ignore_flag'] for boxes in instances.values() for box in boxes)
+        if self._box_type == 'hbox' and annotations.oriented:
+            notes["oriented boxes taken as upright ones, box_type='qbox' keeps their angle"] = num_boxes
         print_log(
             f'{self.ann_file}: {len(annotations.pairs)} pairs, {num_boxes} boxes of {", ".join(classes)}; '
             f'boxes drawn in: {annotations.label_modality}'

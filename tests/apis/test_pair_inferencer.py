@@ -16,6 +16,7 @@ from mmengine.registry import DefaultScope
 from mmslg.apis.launch import parse_options, read_config
 from mmslg.apis.pair_inferencer import Pair, PairInferencer
 from mmslg.apis.profiling import build_detector
+from mmslg.captions.encoders.hashed import HashedTextEncoder
 from mmslg.captions.store import CaptionStore
 from mmslg.errors import InputError
 from mmslg.visualization.samples import build_split
@@ -180,6 +181,10 @@ def test_captions_are_given_stored_written_or_neutral(made, pairs):
     (pairs / 'captions.safetensors').unlink()
     with pytest.raises(InputError, match='captions want a text encoder'):
         build().embed(CAPTION)
+    with pytest.raises(InputError, match='captions want a text encoder'):
+        build(captioner='photometric')
+    with pytest.raises(InputError, match=f'vectors of width 16, the model wants {store.width}'):
+        build(captioner='photometric', encoder=HashedTextEncoder(width=16))
     assert build(encoder='hashed').embed(CAPTION).shape == (4, store.width)
 
 

@@ -1,11 +1,12 @@
 import json
 import random
 import re
+import shutil
 
 import numpy as np
 import pytest
 from conversion.folders import convert, scene, verify, voc, write, write_image
-from conversion.own_pairs import SIZE, draw, real_oriented, real_upright, simple, write_copy
+from conversion.own_pairs import SIZE, RealPair, draw, real_oriented, real_upright, simple, write_copy
 from conversion.test_fuzz import mutate, outcome
 
 from mmslg.annotations import check_files, read_annotations
@@ -167,7 +168,7 @@ def test_it_says_what_it_took_for_what(tmp_path):
     assert text == (
         'visible images in images, infrared in imagesIR; YOLO labels: 2 label files in labels; nothing tells '
         'in which images they were drawn (--labels ir or rgb says it); classes person, car (from data.yaml); '
-        'one set, all of it train (--test-every N makes a test split)'
+        'one set; all of it is train (--test-every N makes a test split)'
     )
     assert layout.label_modality == 'unknown'
     assert described(tmp_path, labels='rgb')[1].label_modality == 'visible'
@@ -279,9 +280,29 @@ def test_every_nth_pair_is_test(tmp_path):
     assert {s: [p.key for p in pairs] for s, pairs in layout.splits.items()} == dict(
         train=['a', 'c', 'e'], test=['b', 'd']
     )
-    assert 'one set, of every 2 pairs the last is test' in text
+    assert text.endswith('one set; of every 2 pairs the last is test')
+    assert list(described(tmp_path, test_every=9)[1].splits) == ['train']
     with pytest.raises(InputError, match=r'--test-every should be 2 or more, got 1'):
         PairsReader(test_every=1)
+
+
+def test_the_split_off_comes_from_one_set_in_a_folder_or_file_and_never_from_several(tmp_path):
+    root, options = tmp_path / 'yolo', dict(test_every=3, names=['p', 'c'])
+    for stem in 'abc':
+        draw(root, f'images/train/{stem}.png', f'imagesIR/train/{stem}.png')
+        write(root / f'labels/train/{stem}.txt', LINE)
+    coco_file(tmp_path / 'coco', 'train.json', ['a.png', 'b.png', 'c.png'])
+    for folder in ('images', 'imagesIR'):
+        (tmp_path / 'coco' / folder).symlink_to(root / folder / 'train')
+    for layout in (described(root, **options)[1], described(tmp_path / 'coco', test_every=3)[1]):
+        stems = {s: [p.visible[-5] for p in pairs] for s, pairs in layout.splits.items()}
+        assert stems == dict(train=['a', 'b'], test=['c'])
+    draw(root, 'images/val/d.png', 'imagesIR/val/d.png')
+    described(root, **options)  # val has no labels, so there is one set still
+    write(root / 'labels/val/d.txt', LINE)
+    message = '--test-every 3 is for one set, and there are the splits train, val already; leave it out'
+    with pytest.raises(InputError, match=message):
+        described(root, **options)
 
 
 def test_annotations_of_an_earlier_conversion_are_named(tmp_path, capsys):
@@ -317,6 +338,37 @@ def test_classes_go_by_name(tmp_path):
     assert manifest['splits']['train']['remarks'] == {"dropped: class 'truck'": 1}
     verdict = verify('pairs', tmp_path / 'one', classes=['bus'])
     assert not [c for c in verdict['checks'] if c['kind'] == 'stray-class' and c['status'] != 'ok']
+
+
+@pytest.mark.parametrize('form', ['yolo', 'voc', 'coco'])
+def test_classes_that_no_label_has_are_refused_before_anything_is_written(tmp_path, form):
+    points = (40, 30, 60, 50)
+    pairs = []
+    for stem, name in (('a', 'person'), ('b', 'Car')):
+        draw(tmp_path / 'source', f'{stem}.png', f'{stem}_ir.png')
+        files = (tmp_path / f'source/{stem}{end}.png' for end in ('', '_ir'))
+        pairs.append(RealPair(stem, *files, SIZE, [(name, points)]))
+    root = write_copy(tmp_path / form, pairs, form, ['person', 'Car', 'bus'])
+    convert('pairs', root)
+    before = {p: p.read_bytes() for p in root.glob('*.json')}
+    for asked, named in ((['persn', 'car'], 'persn'), (['bus'], 'bus'), (['bus', 'persn'], 'persn')):
+        with pytest.raises(
+            InputError, match=rf'--classes: no label is of class {named}, there are labels of person, Car;'
+        ):
+            convert('pairs', root, classes=asked)
+    assert {p: p.read_bytes() for p in root.glob('*.json')} == before
+    splits, _ = convert('pairs', root, classes=['bus', 'car'])  # bus is named, other splits may have it
+    assert [c['name'] for c in splits['train']['categories']] == ['bus', 'car']
+    assert len(splits['train']['annotations']) == 1
+
+
+def test_a_class_may_be_absent_from_a_split(tmp_path):
+    for split, number in (('train', 0), ('test', 1)):
+        draw(tmp_path, f'images/{split}/a.png', f'imagesIR/{split}/a.png')
+        write(tmp_path / f'labels/{split}/a.txt', f'{number} 0.5 0.5 0.2 0.25')
+    _, manifest = convert('pairs', tmp_path, names=['person', 'car'], classes=['car', 'person'])
+    boxes = {split: found['boxes'] for split, found in manifest['splits'].items()}
+    assert boxes == dict(train=dict(person=1), test=dict(car=1))
 
 
 def test_each_folder_has_its_own_order(tmp_path):
@@ -416,14 +468,39 @@ def test_polygons_of_a_segmentation_do_not_make_a_dataset_oriented(tmp_path):
     assert manifest['source']['oriented'] and splits['train']['annotations'][1]['segmentation'] == slanted
 
 
-def test_mixed_upright_and_oriented_become_oriented(tmp_path):
-    simple(tmp_path, '0 0.1 0.1 0.3 0.1 0.3 0.3 0.1 0.3\n0 0.5 0.5 0.2 0.25')
+def test_mixed_voc_labels_become_oriented(tmp_path):
+    draw(tmp_path, 'visible/a.png', 'infrared/a.png')
+    boxes = [('car', (10, 8, 30, 8, 30, 24, 10, 24)), ('car', (40, 30, 60, 50))]
+    write(tmp_path / 'Annotations/a.xml', voc(boxes, SIZE))
     splits, manifest = convert('pairs', tmp_path)
     assert [a['segmentation'] for a in splits['train']['annotations']] == [
         [[10, 8, 30, 8, 30, 24, 10, 24]],
-        *[[[40, 30, 60, 30, 60, 50, 40, 50]]] * 2,
+        [[40, 30, 60, 30, 60, 50, 40, 50]],
     ]
-    assert manifest['splits']['train']['remarks'] == {'upright boxes taken as oriented ones': 2}
+    assert manifest['splits']['train']['remarks'] == {'upright boxes taken as oriented ones': 1}
+
+
+OBLIQUE = '1 0.1 0.1 0.3 0.1 0.3 0.3 0.1 0.3\n'
+
+
+@pytest.mark.parametrize(
+    ('usual', 'odd', 'message'),
+    [
+        (LINE, OBLIQUE, r'line 2 has 9 values \(class and four corners\), 3 of the 4 lines of all label '
+         r'files have 5 values \(class cx cy w h\); correct or remove the line'),
+        (OBLIQUE, LINE, r'line 2 has 5 values \(class cx cy w h\), 3 of the 4 lines of all label '
+         r'files have 9 values \(class and four corners\); correct or remove the line'),
+    ],
+    ids=['oriented', 'upright'],
+)  # fmt: skip
+def test_a_line_of_the_other_form_is_refused(tmp_path, usual, odd, message):
+    simple(tmp_path, usual, stems=('a', 'b'))
+    write(tmp_path / 'labels/b.txt', usual + odd + usual)
+    with pytest.raises(InputError, match=rf'labels/b\.txt: {message}'):
+        convert('pairs', tmp_path)
+    assert not list(tmp_path.glob('*.json'))
+    found = {c['kind']: c['items'] for c in verify('pairs', tmp_path)['checks'] if c['status'] == 'fail'}
+    assert 'labels/b.txt: line 2 has' in found['bad-label'][0]
 
 
 @pytest.mark.parametrize(
@@ -437,6 +514,7 @@ def test_mixed_upright_and_oriented_become_oriented(tmp_path):
 def test_boxes_across_the_edge(tmp_path, edge, remark, upright, oriented):
     simple(tmp_path / 'up', '0 1.0 0.5 0.2 0.25')
     simple(tmp_path / 'obb', '0 0.9 0.4 1.3 0.4 1.3 0.6 0.9 0.6')
+    write(tmp_path / 'obb/labels/0002.txt', '1 0.4 0.375 0.6 0.375 0.6 0.625 0.4 0.625\n')
     for folder, box in (('up', upright), ('obb', oriented)):
         splits, manifest = convert('pairs', tmp_path / folder, edge=edge)
         assert [a['bbox'] for a in splits['train']['annotations']] == ([box] if box else []) + [BOX]
@@ -597,6 +675,41 @@ def test_what_cannot_be_used_is_one_clear_line(tmp_path, case):
     assert sorted(tmp_path.rglob('*')) == before
 
 
+def test_a_folder_in_the_form_already_is_told_the_way_on(tmp_path):
+    draw(tmp_path, 'visible/a.png', 'infrared/a.png')
+    coco_file(tmp_path, 'annotations_train.json', ['a.png'])
+    way = rf'tools/new_config\.py {tmp_path} takes the folder as it is, and .*--out DIR'
+    with pytest.raises(InputError, match=rf'annotations_train\.json: the output is the input.*{way}'):
+        convert('pairs', tmp_path)
+    convert('pairs', tmp_path, tmp_path / 'out')
+    shutil.copy(tmp_path / 'out/annotations_train.json', tmp_path)
+    shutil.rmtree(tmp_path / 'out')
+    with pytest.raises(
+        InputError, match=r'no yolo, voc or coco labels.* annotations_train\.json is converted already: tools'
+    ):
+        convert('pairs', tmp_path)
+
+
+def test_swapped_folders_are_warned_of(tmp_path, capsys):
+    for i in range(7):
+        draw(tmp_path, f'infrared/{i}.png', f'visible/{i}.png', i)  # the colours in infrared/
+        write(tmp_path / f'labels/{i}.txt', LINE)
+    arguments = ['pairs', str(tmp_path), '--names', 'p', 'c']
+    convert_folder(None, arguments)
+    warning = capsys.readouterr().err
+    assert warning.count('\n') == 1 and warning.startswith('warning: in 4 of 4 pairs that were looked at ')
+    assert 'look swapped' in warning and '--visible and --infrared' in warning
+    convert_folder(None, [*arguments, '--visible', 'infrared', '--infrared', 'visible'])
+    assert not capsys.readouterr().err
+    for name in ('0', '1'):  # two pairs of seven are no swapped folders
+        for folder, other in (('infrared', 'visible'), ('visible', 'infrared')):
+            (tmp_path / folder / f'{name}.png').rename(tmp_path / f'{other}_{name}.png')
+        for folder in ('infrared', 'visible'):
+            (tmp_path / f'{folder}_{name}.png').rename(tmp_path / folder / f'{name}.png')
+    convert_folder(None, [*arguments, '--visible', 'infrared', '--infrared', 'visible'])
+    assert not capsys.readouterr().err
+
+
 def test_coco_files_that_cannot_be_told_apart(tmp_path):
     for folder in ('visible', 'infrared'):
         for split in ('train', 'val'):
@@ -641,6 +754,7 @@ def test_mutated_files_never_end_in_a_traceback(tmp_path, target):
     if target == 'oriented':
         target = 'labels/0001.txt'
         write(root / target, text * 2)
+        write(root / 'labels/0002.txt', text)
     path = root / target
     original = path.read_text()
     rng = random.Random(f'11 {target}')

@@ -208,6 +208,26 @@ def test_oriented_boxes_are_the_corners_of_the_segmentation(folder, caplog):
     refused(folder, 'not one polygon of four corners', box_type='qbox')
 
 
+def test_oriented_boxes_learned_upright_are_told(folder, logged):
+    def corners(slanted):
+        def change_all(boxes):
+            for box in boxes:
+                x, y, w, h = box['bbox']
+                box['segmentation'] = [[x + slanted, y, x + w, y, x + w, y + h, x, y + h]]
+            return boxes
+
+        return change_all
+
+    told = "4 oriented boxes taken as upright ones, box_type='qbox' keeps their angle"
+    for slanted, box_type, wanted in ((0, 'hbox', False), (3, 'hbox', True), (3, 'qbox', False)):
+        change(folder, annotations=corners(slanted))
+        build(folder, box_type=box_type)
+        assert (told in logged[-1]) == wanted
+    change(folder, annotations=lambda boxes: [*boxes[:3], {**boxes[3], 'segmentation': []}])
+    build(folder)  # single quadrangles among other segmentations are no oriented boxes
+    assert 'oriented boxes' not in logged[-1]
+
+
 def test_the_caption_belongs_to_the_pair(pairs):
     """Text and embedding are there before an image is read, through wrappers and after pickling too."""
     dataset = build(pairs, caption_store='captions.safetensors')

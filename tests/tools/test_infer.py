@@ -268,6 +268,10 @@ def test_what_it_refuses(trained, infer, tmp_path):
         result = infer(*args, '--out', tmp_path / 'out')
         assert result.returncode == 1
         assert re.search(message, result.stderr), result.stderr
+    lost = (*TINY, 'test_dataloader.dataset.caption_store=lost.safetensors')
+    result = infer('--rgb', trained, '--captioner', 'photometric', '--out', tmp_path / 'out', options=lost)
+    assert result.returncode == 1 and result.stderr.count('captions want a text encoder') == 1
+    assert '--encoder hashed' in result.stderr and 'problem: ' not in result.stderr
     assert not (tmp_path / 'out').exists()
     for score in ('nan', '2', '-0.1', 'high'):
         result = infer('--rgb', trained, f'--score-thr={score}')

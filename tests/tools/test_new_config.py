@@ -54,6 +54,41 @@ def test_other_bases(folder, tmp_path, monkeypatch, capsys, root, base):
     assert sizes[0] == sizes[1] and cfg.train_dataloader.batch_size == 1  # a miniature's are too small for it
 
 
+def turn(folder, split, corners):
+    """Give every box of a split these corners as fractions of its width and height."""
+    path = folder / f'annotations_{split}.json'
+    data = json.loads(path.read_text())
+    for box in data['annotations']:
+        x, y, w, h = box['bbox']
+        box['segmentation'] = [[v * s + o for v, s, o in zip(corners, (w, h) * 4, (x, y) * 4)]]
+    path.write_text(json.dumps(data))
+
+
+def test_oriented_boxes_get_a_base_that_learns_them(folder, tmp_path, monkeypatch, capsys, root):
+    monkeypatch.chdir(root)
+    out = tmp_path / 'x.py'
+    for split in ('train', 'test'):
+        turn(folder, split, (0, 0, 1, 0, 1, 1, 0, 1))
+    assert not run_here('new_config.py', monkeypatch, folder, '--out', out)
+    assert Config.fromfile(out).get('default_scope') == 'mmdet'  # corners of upright boxes are upright boxes
+    turn(folder, 'test', (0.5, 0, 1, 0.5, 0.5, 1, 0, 0.5))
+    assert not run_here('new_config.py', monkeypatch, folder, '--out', out)
+    assert 'slgnet_mini_oriented.py' in capsys.readouterr().out
+    cfg = Config.fromfile(out)
+    assert cfg.default_scope == 'mmrotate' and cfg.model.bbox_head.num_classes == 2
+    assert {cfg[f'{s}_dataloader'].dataset.box_type for s in ('train', 'val', 'test')} == {'qbox'}
+    before = out.read_bytes()
+    base = root / 'configs/slgnet_flir.py'
+    assert run_here('new_config.py', monkeypatch, folder, '--out', out, '--base', base) == 1
+    message = (
+        f'annotations_test.json: its boxes are oriented, and --base {base} learns upright ones; give '
+        '--base configs/slgnet_mini_oriented.py, or another one for oriented boxes\n'
+    )
+    assert capsys.readouterr().err.endswith(message) and out.read_bytes() == before
+    base = root / 'configs/slgnet_dronevehicle.py'
+    assert not run_here('new_config.py', monkeypatch, folder, '--out', out, '--base', base)
+
+
 def test_large_pairs_are_scaled_to_more(tmp_path, monkeypatch):
     for split in ('train', 'test'):
         write_pairs(tmp_path, 1, size=(640, 512), split=split)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mmslg.conversion.layout import Labels, Pair
-from mmslg.conversion.pairs.yolo import NamesFile, names_of, parse_yolo, plain, to_pixels
+from mmslg.conversion.pairs.yolo import VALUES, NamesFile, names_of, parse_yolo, plain, to_pixels
 from mmslg.conversion.voc import boxes_of, parse_voc
 from mmslg.errors import InputError
 from mmslg.utils.image_io import probe_image
@@ -23,7 +23,7 @@ class LabelForm(ABC):
         title: What the form is called.
         classes: Class names, in the order of the file that names them, else alphabetical.
         source: Where the names come from.
-        oriented: Whether any box is oriented; then all become oriented.
+        oriented: Whether all boxes become oriented.
         background: Whether a pair without a label file is an image without objects.
     """
 
@@ -32,6 +32,10 @@ class LabelForm(ABC):
     source: str
     oriented = False
     background = False
+
+    @abstractmethod
+    def labelled(self) -> set[str]:
+        """Return the names of the classes of which there is a label."""
 
     @abstractmethod
     def read(self, root: Path, pair: Pair) -> Labels:
@@ -43,7 +47,7 @@ class LabelForm(ABC):
 
 
 class YoloLabels(LabelForm):
-    """YOLO text files.
+    """YOLO text files, all of them upright or all oriented, as most of their lines are.
 
     Args:
         root: The dataset's folder.
@@ -58,25 +62,37 @@ class YoloLabels(LabelForm):
     background = True
 
     def __init__(self, root: Path, paths: list[str], names: list[NamesFile]) -> None:
-        self._names = names
-        last, broken = 0, []
+        self._root, self._names = root, names
+        self._numbers: dict[str, set[int]] = {}
+        self._lines: Counter[bool] = Counter()
+        broken = []
         for path in paths:
             try:
                 items = parse_yolo(root / path)
             except InputError as error:
                 broken.append(error)  # reported with its line where the boxes are read
                 continue
-            last = max([last, *(item.number for item in items)])
-            self.oriented |= any(item.oriented for item in items)
+            self._numbers[path] = {item.number for item in items}
+            self._lines.update(item.oriented for item in items)
         if len(broken) == len(paths):
             raise broken[0]
+        self.oriented = self._lines[True] > self._lines[False]
         if not names:
+            last = max((n for numbers in self._numbers.values() for n in numbers), default=0)
             raise InputError(
                 f'{root}: what do the class numbers (0 to {last}) mean? There is no data.yaml with names and '
                 'no classes.txt; give the names in their order: --names person car ...'
             )
         self.classes = _distinct(name for file in names for name in file.names)
         self.source = ', '.join(file.path for file in names)
+
+    def labelled(self) -> set[str]:
+        """Return the names of the numbers that the labels hold; see the base class."""
+        found = set()
+        for path, numbers in self._numbers.items():
+            names = names_of(self._root, path, self._names)
+            found.update(names[n] for n in numbers if n < len(names))
+        return found
 
     def read(self, root: Path, pair: Pair) -> Labels:
         """Read a text file; see the base class."""
@@ -88,12 +104,20 @@ class YoloLabels(LabelForm):
         if size is None:
             raise InputError(f'{path}: neither image can be read, so the size of the boxes is not known')
         names = names_of(root, pair.label, self._names)
+        items = parse_yolo(path)
+        odd = next((item for item in items if item.oriented != self.oriented), None)
+        if odd:
+            raise InputError(
+                f'{path}: line {odd.line} has {VALUES[odd.oriented]}, {self._lines[self.oriented]} of the '
+                f'{self._lines.total()} lines of all label files have {VALUES[self.oriented]}; correct or '
+                'remove the line'
+            )
         notes: Counter = Counter()
-        return Labels(tuple(to_pixels(path, i, names, size, notes) for i in parse_yolo(path)), None, notes)
+        return Labels(tuple(to_pixels(path, item, names, size, notes) for item in items), None, notes)
 
 
 class VocLabels(LabelForm):
-    """VOC XML files.
+    """VOC XML files; one polygon makes all boxes oriented.
 
     Args:
         root: The dataset's folder.
@@ -104,17 +128,21 @@ class VocLabels(LabelForm):
     title = 'VOC'
 
     def __init__(self, root: Path, paths: list[str], names: list[NamesFile]) -> None:
-        found: set[str] = set()
+        self._found: set[str] = set()
         for path in paths:
             try:
                 objects = parse_voc(root / path).objects
             except InputError:
                 continue  # reported where the boxes are read
-            found.update(item.name for item in objects)
+            self._found.update(item.name for item in objects)
             self.oriented |= any(item.shape == 'polygon' for item in objects)
         ordered = [name for file in names for name in file.names]
-        self.classes = _distinct([*ordered, *sorted(found, key=lambda n: (plain(n), n))])
+        self.classes = _distinct([*ordered, *sorted(self._found, key=lambda n: (plain(n), n))])
         self.source = ', '.join([*(file.path for file in names), 'the labels'])
+
+    def labelled(self) -> set[str]:
+        """Return the names of all objects; see the base class."""
+        return self._found
 
     def read(self, root: Path, pair: Pair) -> Labels:
         """Read an XML file, in raw coordinates: nothing is subtracted; see the base class."""
@@ -136,6 +164,10 @@ class CocoLabels(LabelForm):
         self._labels = labels
         self.classes = _distinct(classes)
         self.oriented = any(len(box.points) == 8 for item in labels.values() for box in item.boxes)
+
+    def labelled(self) -> set[str]:
+        """Return the names of all boxes; see the base class."""
+        return {box.name for item in self._labels.values() for box in item.boxes}
 
     def read(self, root: Path, pair: Pair) -> Labels:
         """Return the boxes of an image entry; see the base class."""

@@ -10,7 +10,8 @@ import numpy as np
 from mmslg.conversion import quads
 from mmslg.conversion.base import DatasetReader, Size
 from mmslg.conversion.coco import find_coco
-from mmslg.conversion.layout import Box, Labels, Layout, Pair, common_folder, is_image, scan
+from mmslg.conversion.layout import SPLITS, Box, Labels, Layout, Pair, common_folder, is_image, scan
+from mmslg.conversion.output import annotation_file
 from mmslg.conversion.pairs.coco_files import read_coco_pairs
 from mmslg.conversion.pairs.forms import LabelForm, VocLabels, YoloLabels
 from mmslg.conversion.pairs.labels import choose_labels, label_of, label_places
@@ -77,7 +78,8 @@ class PairsReader(DatasetReader):
             texts = self._take_coco(layout, candidates, paired)
         else:
             texts = self._take_files(layout, form, files, candidates, paired)
-        self._set_classes()
+        texts += _split_off_test(layout, self.options.test_every)
+        self._set_classes(root)
         _finish(layout, paired)
         visible, infrared = (', '.join(folders) for folders in paired.folders)
         title = self._labels.title + (', oriented' if self._labels.oriented else '')
@@ -164,9 +166,13 @@ class PairsReader(DatasetReader):
                 f'({", ".join(f"{len(found[f])} {f}" for f in there)}); choose by --form {" or ".join(there)}'
             )
         if not there or form not in (None, *there):
+            names = {annotation_file(split) for split in SPLITS}
+            done = next((p.path for p in places if p.path in names), None)
+            way = f'; {done} is converted already: tools/new_config.py {root} takes the folder as it is'
             raise InputError(
                 f'{root}: there are no {form or "yolo, voc or coco"} labels: wanted .txt or .xml files named '
                 'like the images, in folders such as labels/, or a COCO .json for each split'
+                + (way if done else '')
             )
         form = form or there[0]
         if self._names and form != 'yolo':
@@ -182,7 +188,7 @@ class PairsReader(DatasetReader):
         root = layout.root
         names = find_names(root, files)
         labels = choose_labels(root, candidates, paired, self.options.labels)
-        splits = find_splits(root, files, paired, [n.settings for n in names], self.options.test_every)
+        splits = find_splits(root, files, paired, [n.settings for n in names])
         layout.label_modality = labels.modality
         layout.lists = [*splits.lists, *(n.path for n in names)]
         texts = [labels.description, splits.description]
@@ -210,8 +216,10 @@ class PairsReader(DatasetReader):
         self._labels, texts = read_coco_pairs(layout, candidates, paired, self.options.labels)
         return texts
 
-    def _set_classes(self) -> None:
+    def _set_classes(self, root: Path) -> None:
         names = self._labels.classes
+        if self._kept:
+            self._check_kept(root)
         self.background_without_label = self._labels.background
         self.overshoot = MAX_OVERSHOOT if self._labels.oriented else 1
         self.classes = self._kept or names
@@ -219,6 +227,41 @@ class PairsReader(DatasetReader):
         self.known_strays = tuple(name.lower() for name in names if plain(name) not in self._spellings)
         if not self.classes:
             raise InputError('there is no class: the labels hold no object; name the classes by --classes')
+
+    def _check_kept(self, root: Path) -> None:
+        """See that ``--classes`` names classes of the dataset, and one with labels at least."""
+        labelled = {plain(name) for name in self._labels.labelled()}
+        known = labelled | {plain(name) for name in self._labels.classes}
+        absent = [name for name in self._kept if plain(name) not in known]
+        if not absent and not labelled & set(map(plain, self._kept)):
+            absent = self._kept
+        if absent:
+            there = ', '.join(n for n in self._labels.classes if plain(n) in labelled) or 'none'
+            raise InputError(
+                f'{root}: --classes: no label is of class {", ".join(absent)}, there are labels of {there}; '
+                'correct the names'
+            )
+
+
+def _split_off_test(layout: Layout, every: int | None) -> list[str]:
+    """Put every n-th pair into ``test`` if that is wanted; returns in words what became of one set.
+
+    Raises:
+        InputError: It is wanted, and there are splits already.
+    """
+    one = list(layout.splits) == ['train']
+    if not every:
+        return ['all of it is train (--test-every N makes a test split)'] if one else []
+    if not one:
+        raise InputError(
+            f'{layout.root}: --test-every {every} is for one set, and there are the splits '
+            f'{", ".join(layout.splits)} already; leave it out'
+        )
+    pairs = layout.splits['train']
+    layout.splits['train'] = [pair for n, pair in enumerate(pairs, 1) if n % every]
+    if len(pairs) >= every:
+        layout.splits['test'] = pairs[every - 1 :: every]
+    return [f'of every {every} pairs the last is test']
 
 
 def _finish(layout: Layout, paired: Paired) -> None:

@@ -1,4 +1,4 @@
-"""Which pair belongs to which split: by lists, by folders, or by a rule."""
+"""Which pair belongs to which split: by lists or by folders."""
 
 from __future__ import annotations
 
@@ -77,21 +77,18 @@ class PairFinder:
         return next(iter(found), None)
 
 
-def find_splits(
-    root: Path, files: list[str], paired: Paired, settings: list[dict], test_every: int | None
-) -> Splits:
+def find_splits(root: Path, files: list[str], paired: Paired, settings: list[dict]) -> Splits:
     """Say which pairs belong to which split.
 
     Lists that a ``data.yaml`` names count first, then names of folders (``train``, ``val``, ``test``), then
     the folders that a ``data.yaml`` names, then lists called ``train.txt`` and so on. Without any of them
-    all pairs are ``train``, or every n-th is ``test``.
+    all pairs are ``train``.
 
     Args:
         root: The dataset's folder.
         files: Its files.
         paired: The images.
         settings: Fields of each ``data.yaml``.
-        test_every: Put every n-th pair into ``test``, where there is one set only.
 
     Raises:
         InputError: A list cannot be used.
@@ -119,21 +116,12 @@ def find_splits(
     elif len(_filled(by_yaml)) > 1:
         result = Splits(_filled(by_yaml), 'splits by the folders that the YAML file names')
     else:
-        result = _by_rule(list(paired.pairs), test_every)
+        result = Splits(dict(train=list(paired.pairs)), 'one set')
     rest = len(paired.pairs) - len({i for identities in result.pairs.values() for i in identities})
     if rest:
         remarks.append(f'{rest} pairs in none of them are left out')
     result.description = '; '.join([result.description, *remarks])
     return result
-
-
-def _by_rule(identities: list[Identity], test_every: int | None) -> Splits:
-    if not test_every:
-        return Splits(dict(train=identities), 'one set, all of it train (--test-every N makes a test split)')
-    test = identities[test_every - 1 :: test_every]
-    train = [i for i in identities if i not in set(test)]
-    description = f'one set, of every {test_every} pairs the last is test'
-    return Splits(_filled(dict(train=train, test=test)), description)
 
 
 def _named(files: list[str], settings: list[dict]) -> tuple[dict[str, list[str]], list[str]]:

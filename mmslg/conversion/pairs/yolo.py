@@ -28,6 +28,8 @@ BLANK_BYTES = 64
 MAX_BYTES = 200_000
 MAX_NAME = 60
 MAX_NUMBER = 1_000_000
+VALUES = {False: '5 values (class cx cy w h)', True: '9 values (class and four corners)'}
+"""What the line of an upright and of an oriented box holds."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,7 @@ def _parse_line(path: Path, n: int, words: list[str]) -> YoloBox:
         elif len(words) > 6 and len(words) % 2:
             hint = '; a polygon of a segmentation has to become a box first'
         raise InputError(
-            f'{path}: {where} has {len(words)} values, wanted 5 (class cx cy w h) or 9 (class and four '
-            f'corners){hint}'
+            f'{path}: {where} has {len(words)} values, wanted {VALUES[False]} or {VALUES[True]}{hint}'
         )
     label = number(words[0], path, f'{where}: the class')
     if not isinstance(label, int) or label < 0:
