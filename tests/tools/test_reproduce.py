@@ -354,6 +354,10 @@ rows: [{{name: part, config: {base}}}, {{name: whole, config: {full}}}]
         ('rows: [', 'not valid YAML'),
         ('[1]', 'wanted title, protocol, metrics and rows'),
         ('title: t', 'protocol is missing'),
+        (
+            '{title: t, protocol: p, metrics: [], rows: [], prepare: [mine]}',
+            'prepare: there is no mine; wanted flir',
+        ),
         ('{title: t, protocol: p, metrics: [], rows: [], more: 1}', 'there is no more'),
         (
             '{title: t, protocol: p, metrics: [], rows: [{name: 3}]}',

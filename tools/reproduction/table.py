@@ -13,6 +13,7 @@ from mmslg.errors import InputError
 from mmslg.utils.io import read_text
 
 TABLES = Path(__file__).parent / 'tables'
+PREPARATIONS = Path(__file__).parent / 'preparations.yaml'
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ class Table:
         protocol: What the figures stand for, in a sentence or two.
         metrics: Its figures.
         rows: In order.
-        prepare: How data, captions and weights come to be, in order.
+        prepare: How data, captions and weights come to be, in order; in the file, steps or names of groups of
+            ``preparations.yaml``.
         options: KEY=VALUE words that override every config; such cells have a folder of the table's own.
         analysis: What is run after the tests; None runs nothing.
         base: Config that the others are compared with, seed by seed; None compares nothing.
@@ -156,13 +158,12 @@ def read_table(path: Path) -> Table:
     Raises:
         InputError: It is not YAML, an entry is unknown or missing, or a row has no way to a figure.
     """
-    try:
-        data = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise InputError(f'{path}: not valid YAML: {" ".join(str(error).split())}') from None
+    data = _read_yaml(path)
     if not isinstance(data, dict):
         raise InputError(f'{path}: wanted title, protocol, metrics and rows, got {data!r:.60}')
     parts = dict(data, name=path.stem)
+    if isinstance(parts.get('prepare'), list):
+        parts['prepare'] = _steps(parts['prepare'], f'{path}: prepare')
     for key, kind in (('metrics', Metric), ('rows', Row), ('prepare', Preparation)):
         entries = parts.get(key, [])
         if not isinstance(entries, list):
@@ -173,6 +174,24 @@ def read_table(path: Path) -> Table:
     table = _made(Table, parts, str(path))
     _check(table, path)
     return table
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise InputError(f'{path}: not valid YAML: {" ".join(str(error).split())}') from None
+
+
+def _steps(entries: list, where: str) -> list:
+    """Put the steps of a group in the place of its name."""
+    groups = _read_yaml(PREPARATIONS)
+    steps = []
+    for entry in entries:
+        if isinstance(entry, str) and entry not in groups:
+            raise InputError(f'{where}: there is no {entry}; wanted {", ".join(groups)}, or a step')
+        steps += groups[entry] if isinstance(entry, str) else [entry]
+    return steps
 
 
 def table_of_configs(configs: list[str], metrics: list[str]) -> Table:
