@@ -106,6 +106,8 @@ def main() -> None:
         if '{{' in name:
             raise InputError(f'{name}: MMEngine replaces {{{{ }}}} in a config; wanted a name without them')
     refuse_overwriting(args.out, args.base)
+    if Path(args.out).exists():
+        raise InputError(f'{args.out}: is there already; remove it, or choose another --out')
     base = read_config(args.base)
     head = head_of(base)
     train, test = (

@@ -82,6 +82,15 @@ def test_what_is_wrong_is_said(folder, tmp_path, monkeypatch, capsys, arguments,
     assert not list(tmp_path.glob('x.*'))
 
 
+def test_a_config_that_is_there_is_not_written_over(folder, tmp_path, monkeypatch, capsys):
+    out = tmp_path / 'mine.py'
+    out.write_text('# edited\n')
+    assert run_here('new_config.py', monkeypatch, folder, '--out', out) == 1
+    error = capsys.readouterr().err
+    assert error == f'error: {out}: is there already; remove it, or choose another --out\n'
+    assert out.read_text() == '# edited\n'
+
+
 def test_a_subset_knows_where_the_images_lie(folder, tmp_path, monkeypatch):
     out = tmp_path / 'elsewhere' / 'first.json'
     source = folder / 'annotations_train.json'
