@@ -411,3 +411,10 @@ def test_outputs_that_cannot_be_written_leave_nothing(
     error = capsys.readouterr().err
     assert message in error and error.count('\n') == 1
     assert sorted(tmp_path.rglob('*')) == before
+
+
+@pytest.mark.parametrize('tool', ['draw_predictions.py', 'caption_effect.py', 'deploy/infer_ray.py'])
+def test_a_score_that_is_none(monkeypatch, capsys, tool):
+    words = 'config.py', 'checkpoint.pth', '--pairs', 'pairs.jsonl', '--out', 'found'
+    assert run_here(tool, monkeypatch, *words, '--score-thr=2') == 2
+    assert "--score-thr: wanted a score from 0 to 1, got '2'" in capsys.readouterr().err
