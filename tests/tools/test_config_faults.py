@@ -54,6 +54,7 @@ def test_a_mistake_in_the_config(run_train, tmp_path, change, message):
         ['analysis/benchmark', 'toy.py'],
         ['analysis/benchmark', 'toy.py', '--dtype', 'float32', '--stream'],
         ['deploy/export', 'toy.py', 'toy.pth', '--out', 'out.onnx'],
+        ['export_checkpoint', 'toy.pth', '--config', 'toy.py', '--out', 'out.pth'],
         ['reproduce', 'toy.py', '--dry-run'],
     ],
 )
