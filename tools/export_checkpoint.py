@@ -5,7 +5,7 @@ import os
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle threads do not spin
 
-from mmslg.apis.export import export_checkpoint, find_config
+from mmslg.apis.export import export_checkpoint
 from mmslg.apis.launch import add_cfg_options
 from mmslg.utils.cli import run
 
@@ -26,8 +26,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Export and say what was written."""
     args = parse_args()
-    config = args.config or find_config(args.checkpoint)
-    print(export_checkpoint(args.checkpoint, args.out, config, args.cfg_options, args.adapters))
+    print(export_checkpoint(args.checkpoint, args.out, args.config, args.cfg_options, args.adapters))
 
 
 if __name__ == '__main__':

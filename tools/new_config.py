@@ -24,7 +24,7 @@ from mmslg.apis.launch import read_config
 from mmslg.apis.profiling import box_type
 from mmslg.errors import InputError
 from mmslg.utils import cli
-from mmslg.utils.io import atomic_path, refuse_overwriting
+from mmslg.utils.io import atomic_path
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 BASES = {False: 'slgnet_mini.py', True: 'slgnet_mini_oriented.py'}
@@ -127,6 +127,8 @@ def main() -> None:
     for name in (args.data, args.train, args.test, args.captions):
         if '{{' in name:
             raise InputError(f'{name}: MMEngine replaces {{{{ }}}} in a config; wanted a name without them')
+    if Path(args.out).exists():
+        raise InputError(f'{args.out}: is there already; remove it, or choose another --out')
     train, test = (
         read_annotations(os.path.join(args.data, name), args.data) for name in (args.train, args.test)
     )
@@ -138,7 +140,6 @@ def main() -> None:
     for each in (train, test):
         check_files(each.pairs)
     base = base_for(args.base, next((each for each in (train, test) if each.oriented), train))
-    refuse_overwriting(args.out, base.filename)
     head = head_of(base)
     out = Path(args.out)
     size = fitting_size(base, train)

@@ -94,7 +94,7 @@ step "3/6 captions"
 
 step "4/6 training"
 CONFIG=$RUN/slgnet_mini.py
-"$PYTHON" tools/new_config.py "$DATA" --train "$TRAIN" --test "$TEST" --captions "$RUN/captions.safetensors" --out "$CONFIG"
+[ -e "$CONFIG" ] || "$PYTHON" tools/new_config.py "$DATA" --train "$TRAIN" --test "$TEST" --captions "$RUN/captions.safetensors" --out "$CONFIG"
 if [ -e "$RUN/trained" ]; then
     echo "trained before: $(cat "$RUN/train/last_checkpoint")"
 else

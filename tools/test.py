@@ -34,7 +34,7 @@ def main() -> None:
     refuse_overwriting(args.out, args.checkpoint, args.config)
     cfg = load_config(args)
     start_processes(cfg)
-    check_tested(cfg, args.checkpoint)
+    remark = check_tested(cfg, args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show or args.show_dir is not None:
         hook = cfg.default_hooks.setdefault('visualization', dict(type='mmslg.PairVisualizationHook'))
@@ -43,6 +43,8 @@ def main() -> None:
 
     with writing_to(cfg.work_dir):
         runner = build_runner(cfg)
+        if remark:
+            runner.logger.warning(remark)
         with results_in(args.out, runner):
             runner.test()
 

@@ -56,6 +56,8 @@ def read_config(path: str, options: dict | None = None) -> Config:
         InputError: There is no such config, it cannot be read, or a setting of it or an override is
             misspelt.
     """
+    if path.endswith(('.pth', '.pt', '.safetensors')):
+        raise InputError(f'{path}: a checkpoint, wanted a config; where both are given, CONFIG comes first')
     if not Path(path).is_file():
         raise InputError(f'{path}: no such config')
     try:
@@ -128,6 +130,17 @@ def _no_such(key: str, parent: str, known: Iterable[str]) -> str:
     return f'there is no {key} in {parent}; {advice}'
 
 
+def require(cfg: Config, *settings: str) -> None:
+    """See that a config has these settings, each a dict.
+
+    Raises:
+        InputError: The line names the config and the first that it lacks.
+    """
+    for name in settings:
+        if not isinstance(cfg.get(name), dict):
+            raise InputError(f'{cfg.filename}: the config has no {name}')
+
+
 def check_config(cfg: Config, evaluated: bool = True) -> None:
     """Check what no constructor can see: a model, as many classes as the data have, sizes of images.
 
@@ -138,8 +151,7 @@ def check_config(cfg: Config, evaluated: bool = True) -> None:
     Raises:
         InputError: The line names the config and the setting.
     """
-    if not isinstance(cfg.get('model'), dict):
-        raise InputError(f'{cfg.filename}: the config has no model')
+    require(cfg, 'model')
     _check_values(cfg)
     loaders = {name: cfg[name] for name in _LOADERS if cfg.get(name)}
     _check_datasets(cfg, loaders)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from copy import deepcopy
 from pathlib import Path
@@ -12,7 +13,7 @@ from mmengine.config import Config
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mmslg.apis.configs import read_config
+from mmslg.apis.configs import read_config, require
 from mmslg.apis.inference import load_detector
 from mmslg.engine.checkpoints import METADATA, checkpoint_classes, read_checkpoint
 from mmslg.engine.data_files import file_hash
@@ -21,32 +22,61 @@ from mmslg.engine.trunk_state import find_trunk, trunk_settings
 from mmslg.errors import InputError
 from mmslg.models.backbones import SLGViT
 from mmslg.models.necks import LanguageGuidedModulation
-from mmslg.utils.io import atomic_path, refuse_overwriting
+from mmslg.utils.io import atomic_path, read_text, refuse_overwriting
 from mmslg.version import __version__
+
+_OF_VALUES = (
+    *(ast.Module, ast.Assign, ast.Constant, ast.Dict, ast.List, ast.Tuple, ast.Call, ast.keyword),
+    *(ast.UnaryOp, ast.unaryop, ast.expr_context),
+)
+"""What values consist of that are written out; the only name among them is ``dict``."""
 
 
 def find_config(checkpoint: str) -> str:
-    """Return the config that a training left beside its checkpoint.
+    """Return the config that a training left beside its checkpoint; nothing that lies there is run.
 
     Raises:
         InputError: There is none, or there are several.
     """
-    configs = sorted(str(path) for path in Path(checkpoint).parent.glob('*.py'))
+    configs = sorted(str(path) for path in Path(checkpoint).parent.glob('*.py') if _is_dumped(path))
     if len(configs) != 1:
-        found = f'several configs ({", ".join(configs[:3])})' if configs else 'no config'
+        found = f'several configs ({", ".join(configs[:3])})' if configs else 'no config of a training'
         raise InputError(f'{checkpoint}: {found} beside it; say which with --config')
     return configs[0]
 
 
+def _is_dumped(path: Path) -> bool:
+    """Whether a file is as a training writes its config: values by name alone, a model among them."""
+    try:
+        text = read_text(path)
+        nodes = list(ast.walk(ast.parse(text)))
+    except (InputError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    given = {name.id for name in names if isinstance(name.ctx, ast.Store)}
+    return (
+        'model' in given
+        and '_base_' not in given
+        and '{{' not in text  # MMEngine replaces what stands there before it reads the file
+        and all(isinstance(name.ctx, ast.Store) or name.id == 'dict' for name in names)
+        and all(isinstance(node, (ast.Name, *_OF_VALUES)) for node in nodes)
+    )
+
+
 def export_checkpoint(
-    checkpoint: str, out: str, config: str, options: dict | None = None, adapters: bool = False
+    checkpoint: str,
+    out: str,
+    config: str | None = None,
+    options: dict | None = None,
+    adapters: bool = False,
 ) -> str:
     """Write the weights of a checkpoint, those of the average if there is one, and a card beside.
 
     Args:
         checkpoint: File or URL.
         out: ``.safetensors``, or for the whole also ``.pth``; the card is ``OUT.md``.
-        config: The config that the checkpoint was trained with.
+        config: The config that the checkpoint was trained with; None takes the one that :func:`find_config`
+            finds.
         options: Settings that override it.
         adapters: Only what was learnt within and behind the trunk: structure encoder, adapters, language
             guidance, and blocks of the trunk that learnt. Else everything, trunk and head included.
@@ -60,18 +90,20 @@ def export_checkpoint(
     suffixes = ('.safetensors',) if adapters else ('.safetensors', '.pth')
     if not out.endswith(suffixes):
         raise InputError(f'--out {out}: wanted a name that ends in {" or ".join(suffixes)}')
+    saved = read_checkpoint(checkpoint, 'meta')
+    config = config or find_config(checkpoint)
     cfg = read_config(config, options)
+    require(cfg, 'model')
     files = [settings.get('checkpoint') for settings in trunk_settings(cfg.model)]
     inputs = [checkpoint, config, str(Path(checkpoint).parent / 'run.json'), *filter(None, files)]
     card = f'{out}.md'
     for target in (out, card):
         refuse_overwriting(target, *inputs)
-    meta = read_checkpoint(checkpoint, 'meta').get('meta')
     model = _load(cfg, checkpoint)
     state = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
     if adapters:
         state = {name: state[name] for name in adapter_names(model)}
-    facts = _facts(checkpoint, meta if isinstance(meta, dict) else {}, model, adapters)
+    facts = _facts(checkpoint, saved, model, adapters)
     with atomic_path(card) as text, atomic_path(out) as file:
         if out.endswith('.pth'):
             torch.save({'meta': facts, 'state_dict': state}, file)
@@ -106,8 +138,9 @@ def _load(cfg: Config, checkpoint: str) -> nn.Module:
     return load_detector(cfg, checkpoint)
 
 
-def _facts(checkpoint: str, meta: dict, model: nn.Module, adapters: bool) -> dict[str, Any]:
+def _facts(checkpoint: str, saved: dict, model: nn.Module, adapters: bool) -> dict[str, Any]:
     """Return what the file itself says of its weights, in plain values."""
+    meta = saved['meta'] if isinstance(saved.get('meta'), dict) else {}
     found = find_trunk(model)
     trunk = found[1].source if found else None
     return dict(
@@ -116,6 +149,7 @@ def _facts(checkpoint: str, meta: dict, model: nn.Module, adapters: bool) -> dic
         dataset_meta=dict(classes=checkpoint_classes({'meta': meta})),
         epoch=meta.get('epoch'),
         iter=meta.get('iter'),
+        identity=saved.get('identity') or meta.get('identity'),
         source=dict(name=Path(checkpoint).name, sha256=file_hash(checkpoint)),
         mmslg_version=__version__,
         cfg=str(meta.get('cfg', '')),

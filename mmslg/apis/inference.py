@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import nn
 
 from mmslg.apis.configs import check_config
 from mmslg.apis.profiling import build_detector
-from mmslg.apis.resumption import read_tested
+from mmslg.apis.resumption import compare_images, read_tested
 from mmslg.engine.checkpoint_report import fit_to_model, match_keys
 from mmslg.engine.trunk_state import build_for
 from mmslg.errors import InputError
@@ -34,6 +36,9 @@ def load_detector(cfg: Config, checkpoint: str, device: str | None = None) -> nn
     place = _device(device)
     check_config(cfg, evaluated=False)
     weights = read_tested(cfg, checkpoint)
+    remark = compare_images(cfg, checkpoint, weights)
+    if remark:
+        print_log(remark, 'current', logging.WARNING)
 
     def build(model: dict) -> nn.Module:
         cfg.model = model

@@ -14,6 +14,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mmslg.apis.configs import require
 from mmslg.engine.trunk_state import trunk_settings
 from mmslg.errors import InputError
 from mmslg.models.backbones import FrozenTrunk, SLGViT
@@ -61,8 +62,7 @@ def build_detector(cfg: Config, seed: int = 0, keep_trunk: bool = False) -> nn.M
     Raises:
         InputError: The config has no model, or names what does not exist.
     """
-    if 'model' not in cfg:
-        raise InputError(f'{cfg.filename}: the config has no model')
+    require(cfg, 'model')
     prepare(cfg, seed, keep_trunk)
     with explain_config_errors(cfg):
         model = MODELS.build(cfg.model)
@@ -270,6 +270,6 @@ def check_gradients(model: nn.Module, batch: dict) -> GradientReport:
 
 def check_size(cfg: Config, size: tuple[int, int]) -> None:
     """Raise InputError unless a size is one that the preprocessor would not pad."""
-    divisor = cfg.model.data_preprocessor.get('pad_size_divisor', 32)
+    divisor = (cfg.model.get('data_preprocessor') or {}).get('pad_size_divisor', 32)
     if size[0] % divisor or size[1] % divisor:
         raise InputError(f'--size {size[0]}x{size[1]}: wanted multiples of {divisor}')

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmslg.apis.configs import SETTINGS, dataset_classes
 from mmslg.engine.checkpoints import compare_classes, read_checkpoint
-from mmslg.engine.identity import differences, in_short, run_identity
+from mmslg.engine.identity import difference, differences, flat_settings, in_short, run_identity
 from mmslg.engine.main_process import from_main_process
 from mmslg.errors import InputError
 
@@ -25,6 +25,9 @@ MAY_DIFFER = (
     *('*_dataloader.prefetch_factor', 'model_wrapper_cfg.*'),
 )
 """Settings that a resumed run may have otherwise than the run had: its weights do not depend on them."""
+
+_IMAGES = {'model.data_preprocessor.modality': "'both'", 'model.backbone.trunk_input': "'rgb'"}
+"""Settings that say which images a model sees, as a config that leaves them out has them; any weights fit."""
 
 _PATHS = ('*.data_root', '*.ann_file', '*.caption_store')
 """Settings that may differ where the files behind them have the same content."""
@@ -87,8 +90,9 @@ def _find_start(cfg: Config, resume: str | None) -> tuple[str | None, bool, str,
         remark = _same_run(cfg, source, checkpoint.get('identity'))
         if not _has_seed(cfg):
             seed = checkpoint['meta'].get('seed')
-    elif other:
-        remark = '; '.join(filter(None, [remark, f'{other}: this is a fine-tuning']))
+    else:
+        tuning = other and f'{other}: this is a fine-tuning'
+        remark = '; '.join(filter(None, [remark, tuning, compare_images(cfg, source, checkpoint)]))
     return source, resume is not None, remark, seed
 
 
@@ -126,17 +130,16 @@ def _same_run(cfg: Config, path: str, before: Any) -> str:
     return f'going on with other settings: {"; ".join(kept)}' if kept else ''
 
 
-def check_tested(cfg: Config, path: str) -> None:
+def check_tested(cfg: Config, path: str) -> str:
     """Check the checkpoint that a config is to be tested with; the main process reads it.
+
+    Returns:
+        A remark for the log, ``''`` if there is none.
 
     Raises:
         InputError: The checkpoint cannot be read, or was trained on other classes.
     """
-
-    def check() -> None:
-        read_tested(cfg, path)
-
-    from_main_process(check)
+    return from_main_process(lambda: compare_images(cfg, path, read_tested(cfg, path)))
 
 
 def read_tested(cfg: Config, path: str) -> dict:
@@ -151,6 +154,27 @@ def read_tested(cfg: Config, path: str) -> dict:
     if other:
         raise InputError(f'{other}; test it with the config that it was trained with')
     return checkpoint
+
+
+def compare_images(cfg: Config, path: str, checkpoint: dict) -> str:
+    """Return how the images that a model sees differ from those it was trained on, ``''`` if nothing says so.
+
+    Args:
+        cfg: The config.
+        path: What the checkpoint is called.
+        checkpoint: One of a training, or an export of it.
+    """
+    meta = checkpoint.get('meta')
+    identity = checkpoint.get('identity') or (meta.get('identity') if isinstance(meta, dict) else None)
+    before = identity.get('settings') if isinstance(identity, dict) else None
+    if not isinstance(before, dict):
+        return ''
+    both = [
+        {'settings': {key: settings.get(key, usual) for key, usual in _IMAGES.items()}, 'files': {}}
+        for settings in (before, flat_settings(cfg))
+    ]
+    found = difference(*both)
+    return f'{path}: it was trained on other images than this config gives it ({found})' if found else ''
 
 
 def latest_checkpoint(work_dir: str) -> str | None:

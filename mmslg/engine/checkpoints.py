@@ -41,6 +41,8 @@ def read_checkpoint(path: str, map_location: Any = 'cpu', advice: str = '') -> d
     Raises:
         InputError: There is none, it is damaged or holds code, a weight is NaN or infinite.
     """
+    if path.endswith('.py'):
+        raise InputError(f'{path}: a config, wanted a checkpoint')
     file = _download(path) if path.startswith(('http://', 'https://')) else Path(path)
     if not file.is_file():
         kind = 'this is a folder, wanted a checkpoint file' if file.is_dir() else 'no such checkpoint'

@@ -137,7 +137,9 @@ def analysed(folder, monkeypatch, tmp_path, *args):
 def test_the_tool_reads_detections(monkeypatch, tmp_path, capsys):
     folder = make_pairs(tmp_path / 'pairs')
     split = read_annotations(folder / 'annotations_test.json')
-    (tmp_path / 'd.json').write_text(json.dumps(coco(split, (0.9, 0.8, 0.2))))
+    rows = [row | dict(image_id=9 - row['image_id']) for row in coco(split, (0.9, 0.8, 0.2))]
+    images = [dict(id=9 - pair.id, file_name=pair.key) for pair in split.pairs]
+    (tmp_path / 'd.json').write_text(json.dumps(dict(images=images, annotations=rows)))
     more = ['--dets', tmp_path / 'd.json', '--json', tmp_path / 'e.json', '--fiftyone', tmp_path / 'fo']
     assert not analysed(folder, monkeypatch, tmp_path, *more, '--by', 'weather')
     out = capsys.readouterr().out

@@ -23,7 +23,8 @@ def encode(tmp_path, monkeypatch, capsys):
     tool = str(ROOT / 'tools' / 'captions' / 'encode.py')
 
     def run(*args):
-        monkeypatch.setattr(sys, 'argv', [tool, str(captions), '--out', str(tmp_path / 'store'), *args])
+        out = str(tmp_path / 'store.safetensors')
+        monkeypatch.setattr(sys, 'argv', [tool, str(captions), '--out', out, *args])
         with pytest.raises(SystemExit) as caught:
             runpy.run_path(tool, run_name='__main__')
         return caught.value.code, *capsys.readouterr()
@@ -35,7 +36,7 @@ def test_variant_with_a_store_of_its_own(tmp_path, encode):
     code, out, err = encode('--width', '32', '--variant', 'class_names', '--classes', 'person', 'car')
     assert code == 0, err
     assert '2 captions, 1 distinct strings, pooled vectors of width 32 by hashed-v1/32' in out
-    store = CaptionStore.open(tmp_path / 'store')
+    store = CaptionStore.open(tmp_path / 'store.safetensors')
     assert store.variant == 'class_names'
     np.testing.assert_array_equal(store['1.png'], HashedTextEncoder(32).encode(['person, car'] * 4))
 
@@ -48,7 +49,7 @@ def test_tokens_of_a_trained_encoder(tmp_path, encode):
     assert code == 0, err
     # 'dimly lit night' has five tokens, start and end included.
     assert 'warning: 1 of 5 strings are longer than the encoder reads, and were cut' in err
-    store = CaptionStore.open(tmp_path / 'store')
+    store = CaptionStore.open(tmp_path / 'store.safetensors')
     assert (store.pooling, store.shape, store.encoder) == ('tokens', (4, 4, 384), 'hf')
 
 
@@ -72,7 +73,8 @@ def test_encoder_of_a_user_is_one_class(tmp_path, encode, monkeypatch):
     monkeypatch.setattr(sys, 'path', [*sys.path])
     code, _, err = encode('--import', 'my_encoder', '--encoder', 'counting')
     assert code == 0, err
-    assert CaptionStore.open(tmp_path / 'store')['1.png'].tolist() == [[15, 2], [7, 0], [8, 1], [17, 1]]
+    vectors = CaptionStore.open(tmp_path / 'store.safetensors')['1.png'].tolist()
+    assert vectors == [[15, 2], [7, 0], [8, 1], [17, 1]]
 
 
 @pytest.mark.parametrize(
@@ -84,9 +86,10 @@ def test_encoder_of_a_user_is_one_class(tmp_path, encode, monkeypatch):
         (('--encoder', 'hashed', '--model', 'x'), "unexpected keyword argument 'model'"),
         (('--encoder', 'hf', '--model', '/none'), 'hf: /none cannot be loaded'),
         (('--variant', 'class_names'), 'needs the names of the classes: --classes'),
+        (('--out', 'c.pt'), '--out c.pt: wanted a name that ends in .safetensors'),
     ],
 )
 def test_what_cannot_be_encoded_ends_with_one_line(tmp_path, encode, args, message):
     code, _, err = encode(*args)
-    assert code == 1 and not (tmp_path / 'store').exists()
+    assert code == 1 and not list(tmp_path.glob('*.safetensors'))
     assert err.startswith('error: ') and message in err and err.count('\n') == 1

@@ -429,3 +429,10 @@ def test_a_folder_that_takes_no_files_is_said_before_anything_is_read(
     out = read_only / 'new/out'
     assert run_here(tool, monkeypatch, 'none.py', *args, '--out', out) == 1
     assert capsys.readouterr().err == f'error: {out}: the disk is read-only; write elsewhere\n'
+
+
+@pytest.mark.parametrize('tool', ['draw_predictions.py', 'caption_effect.py', 'deploy/infer_ray.py'])
+def test_a_score_that_is_none(monkeypatch, capsys, tool):
+    words = 'config.py', 'checkpoint.pth', '--pairs', 'pairs.jsonl', '--out', 'found'
+    assert run_here(tool, monkeypatch, *words, '--score-thr=2') == 2
+    assert "--score-thr: wanted a score from 0 to 1, got '2'" in capsys.readouterr().err

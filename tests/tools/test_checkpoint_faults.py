@@ -20,6 +20,11 @@ def test_a_run(run_train, run_test, toy_config, toy_run):
     assert (toy_run / 'o.pkl').stat().st_size > 0 and not list(toy_run.glob('.*'))
 
 
+def test_config_and_checkpoint_in_the_other_order(run_test, toy_config, toy_run):
+    file = toy_run / 'iter_4.pth'
+    failed(run_test(file, toy_config), f'{file}: a checkpoint, wanted a config; where both are given, CONFIG')
+
+
 def test_resume_with_nothing_to_resume_keeps_load_from(run_train, toy_config, toy_run, tmp_path):
     new = tmp_path / 'new'
     option = f'load_from={toy_run / "iter_4.pth"}'

@@ -47,6 +47,29 @@ def test_a_mistake_in_the_config(run_train, tmp_path, change, message):
     assert not list(tmp_path.rglob('*.pth'))
 
 
+@pytest.mark.parametrize(
+    'words',
+    [
+        ['analysis/count_parameters', 'toy.py'],
+        ['analysis/benchmark', 'toy.py'],
+        ['analysis/benchmark', 'toy.py', '--dtype', 'float32', '--stream'],
+        ['deploy/export', 'toy.py', 'toy.pth', '--out', 'out.onnx'],
+        ['export_checkpoint', 'toy.pth', '--config', 'toy.py', '--out', 'out.pth'],
+        ['reproduce', 'toy.py', '--dry-run'],
+    ],
+)
+def test_a_config_without_a_model(run_toy, tmp_path, words):
+    torch.save({'layer.bias': torch.zeros(1)}, tmp_path / 'toy.pth')
+    (tmp_path / 'toy.py').write_text("train_cfg = dict(type='IterBasedTrainLoop', max_iters=4)\n")
+    failed(run_toy(*words), 'toy.py: the config has no model')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['toy.pth', 'toy.py']
+
+
+def test_a_config_that_cannot_be_trained(run_toy, tmp_path):
+    (tmp_path / 'toy.py').write_text("model = dict(type='ToyModel', width=4)\n")
+    failed(run_toy('reproduce', 'toy.py', '--dry-run'), 'toy.py: the config has no train_cfg')
+
+
 def test_a_bug_keeps_its_traceback(run_train, tmp_path):
     config = write_toy(tmp_path, 'model = dict(bug=True)\n')
     with pytest.raises(TypeError, match=r'object of type .int. has no len'):

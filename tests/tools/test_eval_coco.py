@@ -87,6 +87,64 @@ def test_detections_of_something_else(files, change, message, monkeypatch, capsy
     assert message in error and error.count('\n') == 1 and not out.exists()
 
 
+def named(data, detections, folder=''):
+    """The file as tools/infer.py writes it: images by their names, of other ids; classes in another order."""
+    ids = {image['id']: 100 - image['id'] for image in data['images']}
+    kinds = {category['id']: (category['id'] + 1) % 3 for category in data['categories']}
+    return dict(
+        images=[
+            dict(id=ids[image['id']], file_name=image['file_name'].removeprefix(folder))
+            for image in data['images']
+        ],
+        annotations=[
+            row | dict(image_id=ids[row['image_id']], category_id=kinds[row['category_id']])
+            for row in detections
+        ],
+        categories=[dict(id=kinds[category['id']], name=category['name']) for category in data['categories']],
+    )
+
+
+@pytest.mark.parametrize('folder', ['', 'test/'])
+def test_images_and_classes_are_told_by_their_names(files, folder, monkeypatch, capsys):
+    """Detection in a part of the tree leaves its folder out of the names."""
+    path, data, detections = files
+    for image in data['images']:
+        image['file_name'] = f'{folder}{image["file_name"]}'
+    (path / 'gt.json').write_text(json.dumps(data))
+    (path / 'named.json').write_text(json.dumps(named(data, detections, folder)))
+    arguments = ('--gt', path / 'gt.json', '--dets', path / 'ours.json', path / 'named.json')
+    assert run_here('eval_coco.py', monkeypatch, *arguments, '--json', path / 'o.json') == 0
+    figures = json.loads((path / 'o.json').read_text())
+    assert figures['named'] == figures['ours'] and figures['ours']['all']['mAP'] > 0.1
+
+
+def in_two_folders(truth, found):
+    """Names of which a folder was left out, and nothing says which."""
+    for n, (image, other) in enumerate(zip(truth['images'], found['images'])):
+        image['file_name'], other['file_name'] = f'{"ab"[n % 2]}/{n // 2}.jpg', f'{n // 2}.jpg'
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda gt, dets: dets['images'][0].update(file_name='x.jpg'), "is of image 'x.jpg', which the"),
+        (lambda gt, dets: dets['images'].pop(0), "is of image '99', which the annotations do not list"),
+        (lambda gt, dets: dets['categories'][0].update(name='people'), "is of category 'people'; the"),
+        (in_two_folders, "is of image '0.jpg', which the annotations do not list"),
+    ],
+)
+def test_names_that_are_not_those_of_the_annotations(files, change, message, monkeypatch, capsys):
+    folder, data, detections = files
+    found = named(data, detections)
+    change(data, found)
+    (folder / 'gt.json').write_text(json.dumps(data))
+    (folder / 'ours.json').write_text(json.dumps(found))
+    arguments = ('--gt', folder / 'gt.json', '--dets', folder / 'ours.json')
+    assert run_here('eval_coco.py', monkeypatch, *arguments) == 1
+    error = capsys.readouterr().err
+    assert message in error and 'ours.json: detection ' in error and error.count('\n') == 1
+
+
 def test_entries_that_are_no_detections(files, monkeypatch, capsys):
     folder, _, detections = files
     for content, message in (

@@ -6,13 +6,14 @@ import re
 
 import pytest
 import torch
-from helpers import TINY_MODEL, run_here, write_leaf, write_trunk
+from helpers import TINY_MODEL, run_here, shipped_config, write_leaf, write_trunk
 from mmengine.registry import DefaultScope
 
 from mmslg.apis.export import export_checkpoint, find_config
 from mmslg.apis.inference import load_detector
 from mmslg.apis.launch import parse_options, read_config
 from mmslg.apis.profiling import build_detector
+from mmslg.apis.resumption import compare_images
 from mmslg.engine.checkpoint_report import fit_to_model, match_keys
 from mmslg.engine.checkpoints import read_checkpoint
 from mmslg.engine.trunk_state import leave_out
@@ -34,11 +35,12 @@ def trained(pairs, tmp_path):
     write_leaf(pairs, more=f'model = dict(backbone=dict(trunk=dict(checkpoint={str(trunk)!r})))\n')
     model = build_detector(read_config(str(pairs / 'leaf.py'), OPTIONS), 1, keep_trunk=True)
     (tmp_path / 'run').mkdir()
-    (tmp_path / 'run/leaf.py').write_text((pairs / 'leaf.py').read_text())
+    read_config(str(pairs / 'leaf.py')).dump(tmp_path / 'run/leaf.py')
     state = dict(model.state_dict())
     meta = dict(epoch=0, iter=4, cfg='seed = 0', dataset_meta=dict(classes=CLASSES))
     checkpoint = dict(meta=meta, state_dict=state, optimizer=dict(a=torch.ones(9)), message_hub={})
     checkpoint['ema_state_dict'] = {f'module.{name}': value + 1 for name, value in state.items()}
+    checkpoint['identity'] = dict(settings={'model.backbone.trunk_input': "'rgb'"}, files={})
     leave_out(model, checkpoint)
     torch.save(checkpoint, tmp_path / 'run/iter_4.pth')
     return tmp_path / 'run', model
@@ -48,8 +50,7 @@ OPTIONS = parse_options(TINY_MODEL)
 
 
 def export(folder, out, **options):
-    config = find_config(str(folder / 'iter_4.pth'))
-    return export_checkpoint(str(folder / 'iter_4.pth'), str(out), config, OPTIONS, **options)
+    return export_checkpoint(str(folder / 'iter_4.pth'), str(out), None, OPTIONS, **options)
 
 
 @pytest.mark.parametrize('name', ['full.pth', 'full.safetensors'])
@@ -60,6 +61,9 @@ def test_everything_in_one_file(trained, pairs, tmp_path, name):
     read = read_checkpoint(str(tmp_path / name))
     assert set(read) == {'meta', 'state_dict'}
     assert read['meta']['trunk'] == model.backbone.trunk.source
+    swapped = {**OPTIONS, 'model.data_preprocessor.modality': 'swapped'}
+    other = compare_images(read_config(str(pairs / 'leaf.py'), swapped), name, read)
+    assert other.startswith(f'{name}: it was trained on other images') and "'both' and is 'swapped'" in other
     (tmp_path / 'trunk.pth').unlink()  # not needed any more
     loaded = load_detector(read_config(str(pairs / 'leaf.py'), OPTIONS), str(tmp_path / name))
     for key, value in model.state_dict().items():  # the average, which the checkpoint has as its weights
@@ -146,14 +150,58 @@ def test_what_is_refused(trained, tmp_path, monkeypatch, capsys):
     refused(r'iter_5.pth: no such checkpoint', folder / 'iter_5.pth', '--out', tmp_path / 'a.pth')
     (tmp_path / 'x.pth').mkdir()
     refused(r'x.pth: a folder, wanted the name of a file', checkpoint, '--out', tmp_path / 'x.pth')
+    refused(r'leaf.py: a config, wanted a checkpoint', config, '--out', tmp_path / 'a.pth')
+    out = ('--out', tmp_path / 'a.pth')
+    refused(r'iter_4.pth: a checkpoint, wanted a config', checkpoint, *out, '--config', checkpoint)
     other = tmp_path / 'other.pth'
     other.write_bytes(checkpoint.read_bytes()[:3000])
-    refused(r'no config beside it; say which with --config', other, '--out', tmp_path / 'a.pth')
-    refused(r'truncated or damaged', other, '--out', tmp_path / 'a.pth', '--config', config)
+    for more in ([], ['--config', config]):
+        refused(r'truncated or damaged', other, *out, *more)
     write_trunk(tmp_path / 'trunk.pth', seed=6)
     refused(r'iter_4.pth: it was trained on the frozen trunk', checkpoint, '--out', tmp_path / 'a.pth')
-    (folder / 'second.py').write_text('')
+    (folder / 'second.py').write_text(config.read_text())
     refused(r'several configs \(.*leaf.py, .*second.py\) beside it', checkpoint, '--out', tmp_path / 'a.pth')
+
+
+QUOTES = "{{$X:''}}" * 3
+"""Three single quotes, once MMEngine has read it."""
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'import os\nmodel = dict()\n',
+        'model = dict(a=RAN)\n',
+        'model = dict()\nRAN\n',
+        "_base_ = 'below/other.py'\nmodel = dict()\n",
+        f"model = dict(a='''{QUOTES}+str(RAN)+{QUOTES}''')\n",
+        'max_iters = 4\n',
+        'model = dict(\n',
+        '',
+    ],
+)
+def test_code_beside_a_checkpoint_is_not_run(trained, tmp_path, text, monkeypatch, capsys):
+    folder, _ = trained
+    ran = f'open("{tmp_path / "ran"}", "w").close()'
+    (folder / 'below').mkdir()
+    (folder / 'below/other.py').write_text(ran)
+    (folder / 'setup.py').write_text(text.replace('RAN', ran))
+    assert find_config(str(folder / 'iter_4.pth')) == str(folder / 'leaf.py')
+    (folder / 'leaf.py').unlink()
+    for name, message in (
+        ('iter_4.pth', 'iter_4.pth: no config of a training beside it; say which with --config'),
+        ('iter_5.pth', 'iter_5.pth: no such checkpoint'),
+    ):
+        words = (folder / name, '--out', tmp_path / 'a.pth')
+        assert run_here('export_checkpoint.py', monkeypatch, *words) == 1
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize('name', ['slgnet_flir.py', 'slgnet_kaist.py', 'slgnet_dronevehicle.py'])
+def test_a_config_that_a_training_leaves_is_found(tmp_path, name):
+    shipped_config(name).dump(tmp_path / 'any_name.py')
+    assert find_config(str(tmp_path / 'epoch_50.pth')) == str(tmp_path / 'any_name.py')
 
 
 def test_a_damaged_export_is_one_line(tmp_path):

@@ -77,6 +77,28 @@ def test_it_finds_what_the_test_finds(trained, infer, run_quickly, tmp_path):
             corners = torch.tensor([row['bbox'] for row in rows], dtype=torch.float64)
             corners[:, 2:] += corners[:, :2]
             assert torch.allclose(corners.float(), expected['bboxes'], atol=1e-5)
+    figures = evaluated(data, trained, tmp_path, run_quickly, tmp_path / 'a/detections.json')
+    assert figures['detections'] == figures['by_hand']
+
+
+def evaluated(data, folder, tmp_path, run_quickly, file):
+    """Figures of the file and of its detections by hand, on annotations that number images otherwise."""
+    parts = [json.loads((folder / f'annotations_{split}.json').read_text()) for split in ('test', 'train')]
+    for part, first in zip(parts, (10, 20)):
+        for image in part['images']:
+            image['id'] += first
+        for box in part['annotations']:
+            box.update(id=box['id'] + first, image_id=box['image_id'] + first)
+    truth = {**parts[0], **{key: parts[1][key] + parts[0][key] for key in ('images', 'annotations')}}
+    (tmp_path / 'truth.json').write_text(json.dumps(truth))
+    names = {image['id']: image['file_name'] for image in data['images']}
+    ids = {image['file_name']: image['id'] for image in truth['images']}
+    rows = [{**row, 'image_id': ids[names[row['image_id']]]} for row in data['annotations']]
+    (tmp_path / 'by_hand.json').write_text(json.dumps(rows))
+    words = ('--gt', tmp_path / 'truth.json', '--dets', file, tmp_path / 'by_hand.json')
+    done = run_quickly('tools/analysis/eval_coco.py', *words, '--json', tmp_path / 'figures.json')
+    assert done.returncode == 0, done.stderr
+    return json.loads((tmp_path / 'figures.json').read_text())
 
 
 def test_a_folder_with_faults(infer, tmp_path):

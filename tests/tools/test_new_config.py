@@ -72,19 +72,19 @@ def test_oriented_boxes_get_a_base_that_learns_them(folder, tmp_path, monkeypatc
     assert not run_here('new_config.py', monkeypatch, folder, '--out', out)
     assert Config.fromfile(out).get('default_scope') == 'mmdet'  # corners of upright boxes are upright boxes
     turn(folder, 'test', (0.5, 0, 1, 0.5, 0.5, 1, 0, 0.5))
+    out = tmp_path / 'oriented.py'
     assert not run_here('new_config.py', monkeypatch, folder, '--out', out)
     assert 'slgnet_mini_oriented.py' in capsys.readouterr().out
     cfg = Config.fromfile(out)
     assert cfg.default_scope == 'mmrotate' and cfg.model.bbox_head.num_classes == 2
     assert {cfg[f'{s}_dataloader'].dataset.box_type for s in ('train', 'val', 'test')} == {'qbox'}
-    before = out.read_bytes()
-    base = root / 'configs/slgnet_flir.py'
+    base, out = root / 'configs/slgnet_flir.py', tmp_path / 'y.py'
     assert run_here('new_config.py', monkeypatch, folder, '--out', out, '--base', base) == 1
     message = (
         f'annotations_test.json: its boxes are oriented, and --base {base} learns upright ones; give '
         '--base configs/slgnet_mini_oriented.py, or another one for oriented boxes\n'
     )
-    assert capsys.readouterr().err.endswith(message) and out.read_bytes() == before
+    assert capsys.readouterr().err.endswith(message) and not out.exists()
     base = root / 'configs/slgnet_dronevehicle.py'
     assert not run_here('new_config.py', monkeypatch, folder, '--out', out, '--base', base)
 
@@ -115,6 +115,15 @@ def test_what_is_wrong_is_said(folder, tmp_path, monkeypatch, capsys, arguments,
     assert run_here('new_config.py', monkeypatch, folder, *arguments) == 1
     assert re.search(message, capsys.readouterr().err)
     assert not list(tmp_path.glob('x.*'))
+
+
+def test_a_config_that_is_there_is_not_written_over(folder, tmp_path, monkeypatch, capsys):
+    out = tmp_path / 'mine.py'
+    out.write_text('# edited\n')
+    assert run_here('new_config.py', monkeypatch, folder, '--out', out) == 1
+    error = capsys.readouterr().err
+    assert error == f'error: {out}: is there already; remove it, or choose another --out\n'
+    assert out.read_text() == '# edited\n'
 
 
 def test_a_subset_knows_where_the_images_lie(folder, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ echo >> "$CALLS"
 case "$1" in
     *make_sample_scenes.py) mkdir -p "$2"; touch "$2/annotations_train.json" "$2/annotations_test.json" ;;
     *subset_annotations.py) echo "first" > "$6" ;;
+    *new_config.py) echo "written" > "${@: -1}" ;;
     *train.py) mkdir -p "$4"; echo "$4/iter_800.pth" > "$4/last_checkpoint" ;;
 esac
 """
@@ -63,6 +64,8 @@ def test_a_run_belongs_to_its_data(quickstart, tmp_path):
 
 
 def test_a_finished_run_is_tested_again_and_not_trained(quickstart):
-    assert words_of(quickstart(), 'train.py')
     calls = quickstart()
+    assert words_of(calls, 'train.py') and words_of(calls, 'new_config.py')
+    calls = quickstart()
+    assert words_of(calls, 'new_config.py') is None  # the config of the run is there, maybe edited
     assert words_of(calls, 'train.py') is None and words_of(calls, 'test.py')

@@ -81,6 +81,35 @@ def test_testing_writes_table_predictions_and_pictures(trained, run_quickly):
     assert re.search(r'\nperson +\d', log) and 'protocol: COCO mAP' in log and 'coco/bbox_mAP_50' in log
     assert re.search(r'checkpoint .*: \d+ of \d+ tensors match, 0 missing', log)
     assert out.is_file() and len(list((work_dir / 'test').rglob('*.png'))) == 3
+    assert 'trained on other images' not in log
+
+
+def test_a_checkpoint_of_other_images(trained, run_quickly, tmp_path):
+    """Their weights fit a config that feeds one image twice; all that runs a detector says so once."""
+    folder, work_dir, _ = trained
+    checkpoint = (work_dir / 'last_checkpoint').read_text()
+    rgb, ir = 'model.data_preprocessor.modality=rgb', 'model.backbone.trunk_input=ir'
+    said = f'{checkpoint}: it was trained on other images than this config gives it (model.'
+    for tool, words, options, differs in (
+        (
+            'test.py',
+            ['--work-dir', tmp_path / 'a'],
+            [rgb],
+            "data_preprocessor.modality was 'both' and is 'rgb')",
+        ),
+        ('analysis/draw_predictions.py', ['--num', 1], [ir], "backbone.trunk_input was 'rgb' and is 'ir')"),
+    ):
+        words = [folder / 'leaf.py', checkpoint, *words, '--cfg-options', *TINY, *options]
+        process = run_quickly(f'tools/{tool}', *words)
+        assert process.returncode == 0, process.stderr[-3000:]
+        log = process.stdout + process.stderr
+        assert log.count(said) == log.count(said + differs) == 1, log[-3000:]
+    words = [folder / 'leaf.py', checkpoint, '--out', tmp_path / 'c', '--first', 9]  # which it has not
+    process = run_quickly('tools/analysis/robustness.py', *words, '--cfg-options', *TINY, rgb)
+    assert process.returncode == 1 and process.stdout.count(f'warning: {said}') == 1, process.stderr[-3000:]
+    process = train(run_quickly, folder, tmp_path / 'b', f'load_from={checkpoint}', rgb, iters=1)
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert (process.stdout + process.stderr).count(said) == 1
 
 
 def test_a_checkpoint_of_another_model(trained, run_quickly, tmp_path):

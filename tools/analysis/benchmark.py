@@ -15,6 +15,7 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle
 import torch
 from mmengine.config import Config
 
+from mmslg.apis.configs import require
 from mmslg.apis.launch import add_analysis_arguments, read_config
 from mmslg.apis.profiling import build_detector, check_size, find_parts, toy_batch
 from mmslg.apis.timing import (
@@ -86,6 +87,7 @@ def parse_args() -> argparse.Namespace:
 def read_settings(args: argparse.Namespace) -> Config:
     """Read the config, with the precision that was asked for."""
     cfg = read_config(args.config, args.cfg_options)
+    require(cfg, 'model')
     if args.dtype is not None:
         cfg.merge_from_dict({'model.backbone.trunk.dtype': args.dtype})
     return cfg

@@ -6,6 +6,7 @@ The weights do not matter here: the model is built without them, nothing is down
 import argparse
 from dataclasses import asdict
 
+from mmslg.apis.configs import require
 from mmslg.apis.launch import add_analysis_arguments, read_config
 from mmslg.apis.profiling import (
     WAKING_STEPS,
@@ -65,6 +66,7 @@ def main() -> int:
     args = parse_args()
     refuse_overwriting(args.json, args.config)
     cfg = read_config(args.config, args.cfg_options)
+    require(cfg, 'model')
     check_size(cfg, args.size)
     model = build_detector(cfg)
     rows = count_parameters(model)

@@ -10,7 +10,7 @@ import numpy as np
 from mmslg.apis.inference import load_detector, predict
 from mmslg.apis.launch import add_analysis_arguments, read_config
 from mmslg.errors import InputError
-from mmslg.utils.cli import run
+from mmslg.utils.cli import parse_score, run
 from mmslg.utils.io import write_json
 from mmslg.utils.progress import progress_bar
 from mmslg.visualization.pair_visualizer import draw_sample
@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--split', choices=SPLITS, default='test', help='which pairs, never augmented [test]')
     parser.add_argument('--num', type=int, default=8, help='number of pairs, evenly spread [8]')
-    parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score that is drawn [0.3]')
+    parser.add_argument('--score-thr', type=parse_score, default=0.3, help='lowest score that is drawn [0.3]')
     parser.add_argument('--out', metavar='DIR', help='folder [work_dirs/CONFIG/predictions_SPLIT]')
     return parser.parse_args()
 

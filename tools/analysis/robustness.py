@@ -97,7 +97,9 @@ def main() -> None:
     if not cfg.get('test_dataloader') or not cfg.get('test_evaluator'):
         raise InputError(f'{args.config}: the config has no test_dataloader or no test_evaluator')
     if args.sheet is None:
-        check_tested(cfg, args.checkpoint)
+        remark = check_tested(cfg, args.checkpoint)
+        if remark:
+            print(f'warning: {remark}')
     subject = make_subject(cfg, args.seed, args.reference, args.sequence)
     if args.first is not None:
         subject = check_first(subject, args.first)

@@ -20,6 +20,7 @@ from mmslg.captions.encoders.network import POOLINGS
 from mmslg.captions.schema import read_captions
 from mmslg.captions.store import CaptionStore, write_store
 from mmslg.captions.variants import STORE_VARIANTS, rewrite
+from mmslg.errors import InputError
 from mmslg.utils import cli
 from mmslg.utils.io import check_writable, refuse_overwriting
 from mmslg.utils.progress import count_to, progress_bar
@@ -65,6 +66,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Encode all captions."""
     args = parse_args()
+    if not args.out.endswith('.safetensors'):
+        raise InputError(f'--out {args.out}: wanted a name that ends in .safetensors')
     refuse_overwriting(check_writable(args.out), args.captions)
     import_modules(args.modules)
     records = read_captions(args.captions)

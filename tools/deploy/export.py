@@ -10,6 +10,7 @@ from pathlib import Path
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle threads do not spin
 
+from mmslg.apis.configs import require
 from mmslg.apis.launch import add_cfg_options, read_config
 from mmslg.apis.pair_inferencer import Pair, PairInferencer
 from mmslg.deployment.export import PARTS, SUFFIXES, export_detector
@@ -73,6 +74,7 @@ def main() -> None:
     refuse_overwriting(args.out, args.config, args.checkpoint)
     try_folder(Path(args.out).parent)
     cfg = read_config(args.config, args.cfg_options)
+    require(cfg, 'model')
     for settings in trunk_settings(cfg.model):
         settings['dtype'] = 'float32'
     num_pairs, pairs = compared(args.verify)

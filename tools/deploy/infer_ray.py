@@ -38,7 +38,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--gpus-per-worker', type=_share, metavar='G', help='such as 1, 0.5 or 0')
     parser.add_argument('--batch-size', type=cli.parse_positive, default=8, help='pairs in one batch [8]')
-    parser.add_argument('--score-thr', type=float, default=0.05, help='lowest score that is kept [0.05]')
+    parser.add_argument(
+        '--score-thr', type=cli.parse_score, default=0.05, help='lowest score that is kept [0.05]'
+    )
     parser.add_argument(
         '--rows-per-shard', type=cli.parse_positive, default=1000, help='rows of a file [1000]'
     )

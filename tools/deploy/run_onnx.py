@@ -10,7 +10,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 
 
 class Model:
@@ -26,6 +25,10 @@ class Model:
     """
 
     def __init__(self, path, providers=None):
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ValueError(f'{error}; run: pip install onnxruntime') from None
         options = onnxruntime.SessionOptions()
         options.add_session_config_entry('session.intra_op.allow_spinning', '0')  # idle threads sleep
         providers = providers or onnxruntime.get_available_providers()

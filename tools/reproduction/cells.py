@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
+from mmslg.apis.configs import require
 from mmslg.apis.launch import parse_options, read_config
 from mmslg.apis.resumption import is_finished
 from mmslg.engine.data_files import file_hash
@@ -84,7 +85,7 @@ class Cell:
     @functools.cached_property
     def options(self) -> list[str]:
         """What overrides the config."""
-        base = read_config(self.config)
+        base = _read(self.config)
         found = [f'randomness.seed={self.seed}', *data_options(base, self.settings.data_root)]
         found += batch_option(self.config, base, self.settings.gpus, self.settings.options)
         if self.row.start is not None:
@@ -94,7 +95,7 @@ class Cell:
     @functools.cached_property
     def cfg(self) -> Config:
         """Its config with all overrides."""
-        return read_config(self.config, parse_options(self.options))
+        return _read(self.config, self.options)
 
     @property
     def checkpoint(self) -> str:
@@ -106,7 +107,7 @@ class Cell:
     def checkpoint_in(self, config: str) -> str:
         """Return the last checkpoint of another config's cell of this seed."""
         folder = Path(self.settings.work_dir, cell_name(config, self.seed), 'train')
-        return str(folder / last_name(read_config(shown(config), parse_options([*self.settings.options]))))
+        return str(folder / last_name(_read(shown(config), self.settings.options)))
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -250,6 +251,13 @@ class Cell:
         if self.analysis is not None:
             found['metrics'] |= dict(_numbers(read_json(self._analysed), self.analysis.name))
         return found
+
+
+def _read(config: str, options: Sequence[str] = ()) -> Config:
+    """Read a config that can be trained."""
+    cfg = read_config(config, parse_options([*options]))
+    require(cfg, 'model', 'train_cfg', 'train_dataloader', 'optim_wrapper')
+    return cfg
 
 
 def cell_name(config: str, seed: int) -> str:

@@ -96,27 +96,65 @@ def notes_on_truth(data: dict) -> list[str]:
 def read_results(path: str | os.PathLike, truth: dict) -> list[dict]:
     """Read detections from a COCO result JSON, and refuse what does not belong to the annotations.
 
+    Where the file names its images or categories, as that of ``tools/infer.py`` does, they are told by these
+    names, whatever their ids; else by the ids of the annotations.
+
     Args:
         path: A list of detections, or an object that holds one under ``annotations``.
         truth: Annotations in COCO form that have been checked.
 
     Returns:
-        ``image_id``, ``category_id``, ``bbox`` and ``score`` of each.
+        ``image_id``, ``category_id``, ``bbox`` and ``score`` of each, with the ids of the annotations.
 
     Raises:
         InputError: The file is no such list, or an entry is no good; the message numbers it from 1.
     """
     data = read_json(path)
-    data = data.get('annotations') if isinstance(data, dict) else data
-    if not isinstance(data, list):
+    data = data if isinstance(data, dict) else {'annotations': data}
+    detections = data.get('annotations')
+    if not isinstance(detections, list):
         raise InputError(f'{path}: wanted a list of detections with image_id, category_id, bbox and score')
+    ids = {}
+    for part, key in (('images', 'file_name'), ('categories', 'name')):
+        found, own = _names(data.get(part), key), _names(truth[part], key)
+        ids[part] = _ids_by_name(found, own, _folder(found, own) if part == 'images' else '')
     images = {image['id'] for image in truth['images']}
     categories = {category['id'] for category in truth['categories']}
-    for n, detection in enumerate(data, 1):
+    rows = []
+    for n, detection in enumerate(detections, 1):
+        if isinstance(detection, dict):
+            detection = {key: detection[key] for key in RESULT_KEYS if key in detection}
+            for part, key in (('images', 'image_id'), ('categories', 'category_id')):
+                if ids[part] and type(detection.get(key)) is int:
+                    detection[key] = ids[part].get(detection[key], str(detection[key]))
         problem = _problem(detection, images, categories)
         if problem:
             raise InputError(f'{path}: detection {n} {problem}')
-    return [{key: detection[key] for key in RESULT_KEYS} for detection in data]
+        rows.append(detection)
+    return rows
+
+
+def _names(entries: object, key: str) -> dict[int, str]:
+    """Return the names of a file's images or categories by id; nothing if one has none."""
+    known = isinstance(entries, list) and all(
+        isinstance(e, dict) and type(e.get('id')) is int and isinstance(e.get(key), str) for e in entries
+    )
+    return {entry['id']: entry[key] for entry in entries} if known else {}
+
+
+def _folder(found: dict[int, str], own: dict[int, str]) -> str:
+    """Return what the images of a file lack before their names, if detection began in a folder below."""
+    known, names = set(own.values()), list(found.values())
+    folders = [name.removesuffix(names[0]) for name in known if names and name.endswith(f'/{names[0]}')]
+    hits = {folder: sum(folder + name in known for name in names) for folder in ('', *folders)}
+    best = max(hits, key=hits.__getitem__)
+    return best if list(hits.values()).count(hits[best]) == 1 else ''
+
+
+def _ids_by_name(found: dict[int, str], own: dict[int, str], folder: str) -> dict[int, int | str]:
+    """Return the annotations' id of each id of a file, and the name itself where they have none."""
+    ids = {name: number for number, name in own.items()}
+    return {number: ids.get(folder + name, name) for number, name in found.items()}
 
 
 def _problem(detection: object, images: set[int], categories: set[int]) -> str:

@@ -78,7 +78,7 @@ def build_vit(name: str, pretrained: bool, patch_size: int, options: dict[str, A
             raise
         raise InputError(
             f'the published weights of {name} cannot be downloaded ({type(error).__name__}); put the '
-            'file on this machine and set checkpoint=PATH'
+            'file on this machine and set model.backbone.trunk.checkpoint=PATH'
         ) from error
     if type(vit) not in FILTERS or getattr(vit, 'rope_mixed', False):
         raise InputError(f'wanted a DINOv2 or DINOv3 trunk, timm builds {name!r} as {type(vit).__name__}')

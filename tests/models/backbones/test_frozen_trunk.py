@@ -149,6 +149,15 @@ def test_published_checkpoint_is_resampled_and_reported(tmp_path, name):
     assert re.search(r'\d+ matched, 0 missing.*LayerScale present', str(report))
 
 
+def test_published_weights_that_cannot_be_downloaded(monkeypatch):
+    def create(*args, pretrained, **kwargs):
+        raise OSError('no network')
+
+    monkeypatch.setattr(timm, 'create_model', create)
+    with pytest.raises(InputError, match=r'and set model\.backbone\.trunk\.checkpoint=PATH$'):
+        FrozenTrunk('vit_small_patch14_dinov2', 'pretrained')
+
+
 def test_checkpoint_in_a_wrapper_and_as_safetensors(tmp_path):
     from safetensors.torch import save_file
 
