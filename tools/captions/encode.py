@@ -66,9 +66,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Encode all captions."""
     args = parse_args()
+    refuse_overwriting(check_writable(args.out), args.captions)
     if not args.out.endswith('.safetensors'):
         raise InputError(f'--out {args.out}: wanted a name that ends in .safetensors')
-    refuse_overwriting(check_writable(args.out), args.captions)
     import_modules(args.modules)
     records = read_captions(args.captions)
     captions = {key: record.caption for key, record in records.items()}
