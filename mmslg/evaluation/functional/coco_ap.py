@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 METRIC = 'COCO mAP, IoU 0.50:0.95, mean over 101 recall points, 100 detections an image'
 RESULT_KEYS = ('image_id', 'category_id', 'bbox', 'score')
+_NAMED = (('images', 'file_name'), ('categories', 'name'))
 STATS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 
 
@@ -114,19 +115,17 @@ def read_results(path: str | os.PathLike, truth: dict) -> list[dict]:
     detections = data.get('annotations')
     if not isinstance(detections, list):
         raise InputError(f'{path}: wanted a list of detections with image_id, category_id, bbox and score')
-    ids = {}
-    for part, key in (('images', 'file_name'), ('categories', 'name')):
-        found, own = _names(data.get(part), key), _names(truth[part], key)
-        ids[part] = _ids_by_name(found, own, _folder(found, own) if part == 'images' else '')
+    parts = [(_names(data.get(p), key), _names(truth[p], key)) for p, key in _NAMED]
+    ids = {'image_id': _image_ids(*parts[0]), 'category_id': _category_ids(*parts[1])}
     images = {image['id'] for image in truth['images']}
-    categories = {category['id'] for category in truth['categories']}
+    categories = {category['id']: category['name'] for category in truth['categories']}
     rows = []
     for n, detection in enumerate(detections, 1):
         if isinstance(detection, dict):
             detection = {key: detection[key] for key in RESULT_KEYS if key in detection}
-            for part, key in (('images', 'image_id'), ('categories', 'category_id')):
-                if ids[part] and type(detection.get(key)) is int:
-                    detection[key] = ids[part].get(detection[key], str(detection[key]))
+            for key, known in ids.items():
+                if known and type(detection.get(key)) is int:
+                    detection[key] = known.get(detection[key], str(detection[key]))
         problem = _problem(detection, images, categories)
         if problem:
             raise InputError(f'{path}: detection {n} {problem}')
@@ -142,22 +141,41 @@ def _names(entries: object, key: str) -> dict[int, str]:
     return {entry['id']: entry[key] for entry in entries} if known else {}
 
 
-def _folder(found: dict[int, str], own: dict[int, str]) -> str:
-    """Return what the images of a file lack before their names, if detection began in a folder below."""
-    known, names = set(own.values()), list(found.values())
-    folders = [name.removesuffix(names[0]) for name in known if names and name.endswith(f'/{names[0]}')]
-    hits = {folder: sum(folder + name in known for name in names) for folder in ('', *folders)}
-    best = max(hits, key=hits.__getitem__)
-    return best if list(hits.values()).count(hits[best]) == 1 else ''
+def _image_ids(found: dict[int, str], own: dict[int, str]) -> dict[int, int | str]:
+    """Return the annotations' id of each id of a file, and the name itself where they have none.
 
-
-def _ids_by_name(found: dict[int, str], own: dict[int, str], folder: str) -> dict[int, int | str]:
-    """Return the annotations' id of each id of a file, and the name itself where they have none."""
+    Names may differ by a folder in front, which all lack or all have too much: that which fits most of them.
+    """
     ids = {name: number for number, name in own.items()}
-    return {number: ids.get(folder + name, name) for number, name in found.items()}
+    lacking: dict[str, list[tuple[str, str]]] = {}
+    for name in ids:
+        for folder, rest in _ends(name):
+            lacking.setdefault(rest, []).append((folder, ''))
+    fits: dict[tuple[str, str], dict[int, int]] = {('', ''): {}}
+    for number, name in found.items():
+        path = name.replace('\\', '/')
+        ways = [('', folder) for folder, rest in _ends(path) if rest in ids] + lacking.get(path, [])
+        for added, taken in [('', '')] * (path in ids) + ways:
+            fits.setdefault((added, taken), {})[number] = ids[added + path.removeprefix(taken)]
+    most = max(map(len, fits.values()))
+    best = [fit for fit in fits.values() if len(fit) == most]
+    chosen = best[0] if len(best) == 1 or best[0] is fits['', ''] else {}
+    return {number: chosen.get(number, name) for number, name in found.items()}
 
 
-def _problem(detection: object, images: set[int], categories: set[int]) -> str:
+def _ends(path: str) -> list[tuple[str, str]]:
+    """Return the ways to part a path into the folder in front and the rest."""
+    return [(path[: n + 1], path[n + 1 :]) for n, letter in enumerate(path) if letter == '/']
+
+
+def _category_ids(found: dict[int, str], own: dict[int, str]) -> dict[int, int | str]:
+    """Return the annotations' id of each id of a file, capitals or not, and the name where they have none."""
+    ids = {name.casefold(): number for number, name in own.items()}
+    ids |= {name: number for number, name in own.items()}
+    return {number: ids.get(name, ids.get(name.casefold(), name)) for number, name in found.items()}
+
+
+def _problem(detection: object, images: set[int], categories: dict[int, str]) -> str:
     if not isinstance(detection, dict):
         return 'is no object'
     lacks = [key for key in RESULT_KEYS if key not in detection]
@@ -169,9 +187,10 @@ def _problem(detection: object, images: set[int], categories: set[int]) -> str:
     if max(map(abs, box)) > MAX_COORDINATE:
         return f'has a box that reaches beyond {MAX_COORDINATE} pixels'
     if type(image) is not int or image not in images:
-        return f'is of image {ascii(image)[:40]}, which the annotations do not list'
+        advice = '; give its name there, or a plain list, which goes by ids' if isinstance(image, str) else ''
+        return f'is of image {ascii(image)[:40]}, which the annotations do not list{advice}'
     if type(category) is not int or category not in categories:
-        known = ', '.join(map(str, sorted(categories)))
+        known = ', '.join(f'{number} {name}' for number, name in sorted(categories.items()))
         return f'is of category {ascii(category)[:40]}; the annotations have {known}'
     return ''
 
