@@ -166,7 +166,7 @@ def main() -> int:
         if args.report or args.cell is None or done == len(cells):
             print(collect(table, cells, failures, out), flush=True)
             if args.report and not done:
-                print('nothing was measured yet: the same command without --report runs it', flush=True)
+                print('the same command without --report runs it', flush=True)
         else:  # the jobs of an array would compare the same rows again and again
             print(f'{done} of {len(cells)} cells are done; --report collects them', flush=True)
     for line in in_groups(failures):

@@ -57,7 +57,7 @@ def read_config(path: str, options: dict | None = None) -> Config:
             misspelt.
     """
     if path.endswith(('.pth', '.pt', '.safetensors')):
-        raise InputError(f'{path}: a checkpoint, wanted a config; where both are given, CONFIG comes first')
+        raise InputError(f'{path}: a checkpoint, wanted a config')
     if not Path(path).is_file():
         raise InputError(f'{path}: no such config')
     try:

@@ -40,13 +40,13 @@ def find_config(checkpoint: str) -> str:
     """
     configs = sorted(str(path) for path in Path(checkpoint).parent.glob('*.py') if _is_dumped(path))
     if len(configs) != 1:
-        found = f'several configs ({", ".join(configs[:3])})' if configs else 'no config of a training'
+        found = f'several configs ({", ".join(configs[:3])})' if configs else 'no config of plain values'
         raise InputError(f'{checkpoint}: {found} beside it; say which with --config')
     return configs[0]
 
 
 def _is_dumped(path: Path) -> bool:
-    """Whether a file is as a training writes its config: values by name alone, a model among them."""
+    """Whether a file is as a training writes its config: plain values, a model among them, and no imports."""
     try:
         text = read_text(path)
         nodes = list(ast.walk(ast.parse(text)))
@@ -56,7 +56,7 @@ def _is_dumped(path: Path) -> bool:
     given = {name.id for name in names if isinstance(name.ctx, ast.Store)}
     return (
         'model' in given
-        and '_base_' not in given
+        and not given & {'_base_', 'custom_imports'}
         and '{{' not in text  # MMEngine replaces what stands there before it reads the file
         and all(isinstance(name.ctx, ast.Store) or name.id == 'dict' for name in names)
         and all(isinstance(node, (ast.Name, *_OF_VALUES)) for node in nodes)

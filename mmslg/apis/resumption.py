@@ -169,12 +169,20 @@ def compare_images(cfg: Config, path: str, checkpoint: dict) -> str:
     before = identity.get('settings') if isinstance(identity, dict) else None
     if not isinstance(before, dict):
         return ''
-    both = [
-        {'settings': {key: settings.get(key, usual) for key, usual in _IMAGES.items()}, 'files': {}}
-        for settings in (before, flat_settings(cfg))
-    ]
-    found = difference(*both)
-    return f'{path}: it was trained on other images than this config gives it ({found})' if found else ''
+    found = difference(*({'settings': _images(s), 'files': {}} for s in (before, flat_settings(cfg))))
+    if not found:
+        return ''
+    return (
+        f'{path}: it was trained on other images than this config gives it ({found}); '
+        'take the config that it was trained with, unless this is meant'
+    )
+
+
+def _images(settings: dict) -> dict:
+    """Return the settings that say which images a model sees; one image alone is the trunk's, too."""
+    found = {key: settings.get(key, usual) for key, usual in _IMAGES.items()}
+    modality = found['model.data_preprocessor.modality']
+    return found | {'model.backbone.trunk_input': modality} if modality in ("'rgb'", "'ir'") else found
 
 
 def latest_checkpoint(work_dir: str) -> str | None:

@@ -20,8 +20,8 @@ SESSIONS = 16
 """Visitors whose images are kept in memory; the one who came first loses them to another."""
 WAITING = 32
 """Requests for a detection that may wait."""
-THREADS = 5
-"""Requests that are worked on at the same time, one of them a detection."""
+THREADS = 8
+"""Requests that are worked on at the same time, at most one of them a detection."""
 
 INTRODUCTION = """# Visible and infrared detection
 Choose an aligned visible and infrared image of the same scene, edit what the model is told, detect.

@@ -109,8 +109,9 @@ def _advice(pattern: str) -> str:
         known[name] = [name]
         known.setdefault(name.split('/')[1], []).append(name)  # a name without its image
     similar = difflib.get_close_matches(pattern, known, 1)
-    if similar:
-        return f'did you mean {" or ".join(known[similar[0]])}?'
+    meant = [name for name in ALL if pattern in name] or (known[similar[0]] if similar else [])
+    if meant:
+        return f'did you mean {" or ".join(meant)}?'
     return f'there are published, {", ".join(ALL)}'
 
 

@@ -3,8 +3,8 @@
 import pytest
 from mmengine.config import Config
 
-from mmslg.apis.resumption import _same_run
-from mmslg.engine.identity import run_identity
+from mmslg.apis.resumption import _same_run, compare_images
+from mmslg.engine.identity import flat_settings, run_identity
 from mmslg.errors import InputError
 
 
@@ -64,3 +64,23 @@ def test_a_seed_that_is_left_open(cfg):
     before = run_identity(cfg)
     cfg.randomness = {}
     assert 'randomness.seed was 0 and is not set' in _same_run(cfg, 'a.pth', before)
+
+
+@pytest.mark.parametrize(
+    ('before', 'now', 'said'),
+    [
+        (('both', 'rgb'), ('both', 'rgb'), ''),
+        (('both', 'rgb'), ('both', 'ir'), "(model.backbone.trunk_input was 'rgb' and is 'ir')"),
+        (('both', 'rgb'), ('ir', 'rgb'), "(model.data_preprocessor.modality was 'both' and is 'ir'"),
+        (('ir', 'rgb'), ('ir', 'ir'), ''),  # the infrared image stands in both places
+    ],
+)
+def test_images_of_a_training_and_of_a_config(before, now, said):
+    def config(images):
+        modality, trunk_input = images
+        model = dict(data_preprocessor=dict(modality=modality), backbone=dict(trunk_input=trunk_input))
+        return Config(dict(model=model))
+
+    identity = dict(settings=flat_settings(config(before)))
+    remark = compare_images(config(now), 'a.pth', dict(identity=identity))
+    assert said in remark and bool(remark) == bool(said)

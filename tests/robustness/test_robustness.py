@@ -66,6 +66,7 @@ def test_names_groups_and_patterns():
         ('visible/fogg', 'visible/fog'),
         ('*/fogg', 'visible/fog or infrared/fog'),
         ('misssing', 'missing'),
+        ('zeros', 'missing/visible_zeros or missing/infrared_zeros'),
         ('publishd', 'published'),
     ):
         with pytest.raises(InputError) as refused:

@@ -176,6 +176,7 @@ QUOTES = "{{$X:''}}" * 3
         "_base_ = 'below/other.py'\nmodel = dict()\n",
         f"model = dict(a='''{QUOTES}+str(RAN)+{QUOTES}''')\n",
         'max_iters = 4\n',
+        "custom_imports = dict(imports=['below.other'])\nmodel = dict()\n",
         'model = dict(\n',
         '',
     ],
@@ -189,7 +190,7 @@ def test_code_beside_a_checkpoint_is_not_run(trained, tmp_path, text, monkeypatc
     assert find_config(str(folder / 'iter_4.pth')) == str(folder / 'leaf.py')
     (folder / 'leaf.py').unlink()
     for name, message in (
-        ('iter_4.pth', 'iter_4.pth: no config of a training beside it; say which with --config'),
+        ('iter_4.pth', 'iter_4.pth: no config of plain values beside it; say which with --config'),
         ('iter_5.pth', 'iter_5.pth: no such checkpoint'),
     ):
         words = (folder / name, '--out', tmp_path / 'a.pth')

@@ -204,11 +204,11 @@ def test_a_report_of_nothing_has_no_picture_and_says_what_to_run(
     code, out, err = in_tool(monkeypatch, capsys, '--report', *words)
     assert not code, err
     assert '| leaf | not run |' in out
-    assert out.endswith('\nnothing was measured yet: the same command without --report runs it\n')
+    assert out.endswith('\nthe same command without --report runs it\n')
     assert not list(tmp_path.glob('*.png')) and '.png' not in out + (tmp_path / 'comparison.md').read_text()
     assert not commands and not in_tool(monkeypatch, capsys, *words)[0]
     code, out, err = in_tool(monkeypatch, capsys, '--report', *words)
-    assert not code and (tmp_path / 'comparison.png').is_file() and 'nothing was measured' not in out
+    assert not code and (tmp_path / 'comparison.png').is_file() and 'without --report' not in out
 
 
 def test_folders_of_other_runs_are_refused(pairs, tmp_path, monkeypatch, capsys, commands):

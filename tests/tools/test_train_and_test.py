@@ -106,7 +106,7 @@ def test_a_checkpoint_of_other_images(trained, run_quickly, tmp_path):
         assert log.count(said) == log.count(said + differs) == 1, log[-3000:]
     words = [folder / 'leaf.py', checkpoint, '--out', tmp_path / 'c', '--first', 9]  # which it has not
     process = run_quickly('tools/analysis/robustness.py', *words, '--cfg-options', *TINY, rgb)
-    assert process.returncode == 1 and process.stdout.count(f'warning: {said}') == 1, process.stderr[-3000:]
+    assert process.returncode == 1 and process.stderr.count(f'warning: {said}') == 1, process.stderr[-3000:]
     process = train(run_quickly, folder, tmp_path / 'b', f'load_from={checkpoint}', rgb, iters=1)
     assert process.returncode == 0, process.stderr[-3000:]
     assert (process.stdout + process.stderr).count(said) == 1

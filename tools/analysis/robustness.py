@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # read as torch loads: idle threads do not spin
 
@@ -99,7 +100,7 @@ def main() -> None:
     if args.sheet is None:
         remark = check_tested(cfg, args.checkpoint)
         if remark:
-            print(f'warning: {remark}')
+            print(f'warning: {remark}', file=sys.stderr)
     subject = make_subject(cfg, args.seed, args.reference, args.sequence)
     if args.first is not None:
         subject = check_first(subject, args.first)
