@@ -34,6 +34,8 @@ MAX_ID = 2**53
 MAX_SIDE = 100_000
 SLACK = 2.0
 """Pixels by which the corners of an oriented box may leave its bbox unremarked."""
+UPRIGHT = 0.01
+"""Pixels by which the corners of an upright box may miss its edges: they are computed with few digits."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,23 @@ def read_annotations(
         InputError: Anything in it cannot be used; the message names the file and the entry.
     """
     return _Reader(str(path)).read(data_root, data_prefix, need_boxes)
+
+
+def read_splits(folder: str | os.PathLike, train: str, test: str) -> tuple[Annotations, Annotations]:
+    """Read the two annotation files of a folder that is to be trained on, and look for its images.
+
+    Raises:
+        InputError: One cannot be used, an image is missing, or their classes differ.
+    """
+    first, second = (read_annotations(os.path.join(folder, name), folder) for name in (train, test))
+    if first.classes != second.classes:
+        raise InputError(
+            f'{second.path}: its classes are {", ".join(second.classes)}, those of {first.path} are '
+            f'{", ".join(first.classes)}; give both the same categories in the same order'
+        )
+    for each in (first, second):
+        check_files(each.pairs)
+    return first, second
 
 
 def check_files(pairs: Iterable[ImagePair]) -> None:
@@ -397,4 +416,10 @@ def corners_of(annotation: Mapping[str, Any]) -> list | None:
 
 def are_oriented(corners: Sequence[Sequence[float] | None]) -> bool:
     """Whether boxes are oriented by their corners: all have some, and not all of them are upright."""
-    return None not in corners and any(len(set(c[::2])) > 2 or len(set(c[1::2])) > 2 for c in corners)
+    return None not in corners and not all(_on_edges(c[::2]) and _on_edges(c[1::2]) for c in corners)
+
+
+def _on_edges(values: Sequence[float]) -> bool:
+    """Whether each value is about the least or the greatest one."""
+    low, high = min(values), max(values)
+    return all(min(value - low, high - value) <= UPRIGHT for value in values)

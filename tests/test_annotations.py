@@ -8,7 +8,7 @@ import pytest
 from helpers import TINY, iterations, make_pairs, run_here
 from mmengine.config import Config
 
-from mmslg.annotations import ImagePair, check_classes, check_files, read_annotations
+from mmslg.annotations import ImagePair, are_oriented, check_classes, check_files, read_annotations
 from mmslg.errors import InputError
 
 REMOVE = object()
@@ -344,3 +344,20 @@ def test_what_is_filled_in(pairs):
     assert found.data['annotations'][0]['area'] == 24 * 32 and found.data['annotations'][1]['iscrowd'] == 1
     assert found.pairs[0].key == 'train/001.png' and found.pairs[0].crop == (2, 3, 96, 64)
     assert found.data['images'][0]['file_name'] == 'train/001.png'
+
+
+@pytest.mark.parametrize(
+    ('corners', 'oriented'),
+    [
+        ([10, 20, 30, 20, 30, 40, 10, 40], False),
+        ([10, 40, 10.000001, 20, 30, 20, 29.999999, 40.000001], False),  # as cv2.boxPoints gives them
+        ([10, 20, 30, 20.009, 29.991, 40, 10, 40], False),
+        ([10, 20, 30, 20.02, 30, 40, 10, 40], True),
+        ([10, 20, 29.98, 20, 30, 40, 10, 40], True),
+        ([20, 20, 30, 30, 20, 40, 10, 30], True),
+    ],
+)
+def test_corners_of_upright_boxes_are_so_to_a_hundredth_of_a_pixel(corners, oriented):
+    upright = [0, 0, 1, 0, 1, 1, 0, 1]
+    assert are_oriented([upright, corners]) is oriented
+    assert not are_oriented([upright, corners, None])

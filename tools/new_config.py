@@ -6,25 +6,26 @@ other forms), and captions.safetensors or whatever --captions names. Of oriented
 configs/slgnet_mini_oriented.py.
 
 Example:
-    python tools/new_config.py data/my_pairs --out configs/my_pairs.py
+    python tools/new_config.py data/my_pairs --out work_dirs/my_pairs.py
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
 from mmengine.config import Config
 
-from mmslg.annotations import Annotations, check_files, read_annotations
+from mmslg.annotations import Annotations, read_splits
 from mmslg.apis.launch import read_config
 from mmslg.apis.profiling import box_type
 from mmslg.errors import InputError
 from mmslg.utils import cli
-from mmslg.utils.io import atomic_path
+from mmslg.utils.io import atomic_path, check_writable
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 BASES = {False: 'slgnet_mini.py', True: 'slgnet_mini_oriented.py'}
@@ -49,20 +50,22 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def base_for(path: str | None, annotations: Annotations) -> Config:
-    """Read the base config, or the miniature that learns boxes such as these.
+def base_for(chosen: Config | None, annotations: Annotations) -> Config:
+    """Return the chosen base config, or the miniature that learns boxes such as these.
 
-    Raises:
-        InputError: There is no such config, or it would learn oriented boxes as upright ones.
+    Warns of oriented boxes that the chosen one would learn as upright ones.
     """
     fitting = os.path.join(CONFIGS, BASES[annotations.oriented])
-    base = read_config(fitting if path is None else path)
-    if annotations.oriented and box_type(base) == 'hbox':
-        raise InputError(
-            f'{annotations.path}: its boxes are oriented, and --base {path} learns upright ones; give '
-            f'--base {os.path.relpath(fitting)}, or another one for oriented boxes'
+    if chosen is None:
+        return read_config(fitting)
+    if annotations.oriented and box_type(chosen) == 'hbox':
+        print(
+            f'warning: {annotations.path}: its boxes are oriented, and --base '
+            f'{os.path.relpath(chosen.filename)} learns upright ones around them; --base '
+            f'{os.path.relpath(fitting)}, or another one for oriented boxes, keeps their angle',
+            file=sys.stderr,
         )
-    return base
+    return chosen
 
 
 def fitting_size(base: Config, annotations: Annotations) -> tuple[tuple[int, int], int]:
@@ -122,26 +125,18 @@ model = {head}
 def main() -> None:
     """Look at the annotations and write the config."""
     args = parse_args()
-    if Path(args.out).suffix != '.py':
-        raise InputError(f'--out {args.out}: wanted a name that ends in .py')
+    out = check_writable(args.out)
+    if out.suffix != '.py':
+        raise InputError(f'--out {out}: wanted a name that ends in .py')
     for name in (args.data, args.train, args.test, args.captions):
         if '{{' in name:
             raise InputError(f'{name}: MMEngine replaces {{{{ }}}} in a config; wanted a name without them')
-    if Path(args.out).exists():
-        raise InputError(f'{args.out}: is there already; remove it, or choose another --out')
-    train, test = (
-        read_annotations(os.path.join(args.data, name), args.data) for name in (args.train, args.test)
-    )
-    if train.classes != test.classes:
-        raise InputError(
-            f'{test.path}: its classes are {", ".join(test.classes)}, those of {train.path} are '
-            f'{", ".join(train.classes)}; give both the same categories in the same order'
-        )
-    for each in (train, test):
-        check_files(each.pairs)
-    base = base_for(args.base, next((each for each in (train, test) if each.oriented), train))
+    if out.exists():
+        raise InputError(f'{out}: is there already; remove it, or choose another --out')
+    chosen = None if args.base is None else read_config(args.base)
+    train, test = read_splits(args.data, args.train, args.test)
+    base = base_for(chosen, next((each for each in (train, test) if each.oriented), train))
     head = head_of(base)
-    out = Path(args.out)
     size = fitting_size(base, train)
     inherited = os.path.relpath(os.path.realpath(base.filename), os.path.realpath(out.parent))
     with atomic_path(out) as temporary:

@@ -8,6 +8,7 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
+from mmslg.annotations import read_splits
 from mmslg.conversion.base import DatasetReader
 from mmslg.conversion.build import FORMAT, Split
 from mmslg.conversion.layout import Layout
@@ -20,6 +21,15 @@ MANIFEST = 'manifest.json'
 def annotation_file(split: str) -> str:
     """Return the name of a split's annotations."""
     return f'annotations_{split}.json'
+
+
+def is_ready(root: Path) -> bool:
+    """Whether a folder can be trained on as it is, with the usual names of annotations."""
+    try:
+        read_splits(root, annotation_file('train'), annotation_file('test'))
+    except InputError:
+        return False
+    return True
 
 
 def write_outputs(
@@ -46,10 +56,10 @@ def write_outputs(
     texts[MANIFEST] = json.dumps(manifest, indent=1, sort_keys=True) + '\n'
     for name in texts:
         if any(os.path.realpath(out / name) == os.path.realpath(layout.root / path) for path in layout.lists):
-            raise InputError(
-                f'{out / name}: the output is the input; tools/new_config.py {layout.root} takes the folder '
-                'as it is, and converted annotations go elsewhere by --out DIR'
-            )
+            way = 'converted annotations go elsewhere by --out DIR'
+            if is_ready(layout.root):
+                way = f'tools/new_config.py {layout.root} takes the folder as it is, and {way}'
+            raise InputError(f'{out / name}: the output is the input; {way}')
     refuse_inputs(layout, *(out / name for name in texts))
     changed = [name for name, text in texts.items() if not _holds(out / name, text.encode())]
     with ExitStack() as stack:

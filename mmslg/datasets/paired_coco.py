@@ -18,6 +18,10 @@ from mmslg.errors import InputError
 from mmslg.registry import DATASETS
 
 BOX_TYPES = ('hbox', 'qbox')
+UPRIGHT_ALONE = (
+    "oriented boxes taken as upright ones (box_type='qbox' and a head for them, as in "
+    'configs/slgnet_mini_oriented.py, keep their angle)'
+)
 STEPS = (
     *('visible', 'photometric', 'infrared', 'corruption', 'infrared_photometric', 'boxes', 'crop', 'resize'),
     *('rotate', 'augment', 'flip', 'filter', 'ground_truth', 'pack'),
@@ -113,7 +117,7 @@ class PairedCocoDataset(BaseDetDataset):
         instances = self._instances(annotations, notes)
         num_boxes = sum(not box['ignore_flag'] for boxes in instances.values() for box in boxes)
         if self._box_type == 'hbox' and annotations.oriented:
-            notes["oriented boxes taken as upright ones, box_type='qbox' keeps their angle"] = num_boxes
+            notes[UPRIGHT_ALONE] = num_boxes
         print_log(
             f'{self.ann_file}: {len(annotations.pairs)} pairs, {num_boxes} boxes of {", ".join(classes)}; '
             f'boxes drawn in: {annotations.label_modality}'

@@ -281,7 +281,9 @@ def test_every_nth_pair_is_test(tmp_path):
         train=['a', 'c', 'e'], test=['b', 'd']
     )
     assert text.endswith('one set; of every 2 pairs the last is test')
-    assert list(described(tmp_path, test_every=9)[1].splits) == ['train']
+    _, layout, text = described(tmp_path, test_every=9)
+    assert list(layout.splits) == ['train']
+    assert text.endswith('one set; all of it is train: too few pairs (5) for --test-every 9')
     with pytest.raises(InputError, match=r'--test-every should be 2 or more, got 1'):
         PairsReader(test_every=1)
 
@@ -351,15 +353,44 @@ def test_classes_that_no_label_has_are_refused_before_anything_is_written(tmp_pa
     root = write_copy(tmp_path / form, pairs, form, ['person', 'Car', 'bus'])
     convert('pairs', root)
     before = {p: p.read_bytes() for p in root.glob('*.json')}
-    for asked, named in ((['persn', 'car'], 'persn'), (['bus'], 'bus'), (['bus', 'persn'], 'persn')):
-        with pytest.raises(
-            InputError, match=rf'--classes: no label is of class {named}, there are labels of person, Car;'
-        ):
+    for asked, message in (
+        (['persn', 'car'], 'there is no class persn; did you mean person'),
+        (['bus', 'persn'], 'there is no class persn; did you mean person'),
+        (['bus'], 'no label is of class bus, there are labels of person, Car; correct the names'),
+        (['dog', 'bus'], 'no label is of class dog, bus, there are labels of person, Car; correct'),
+    ):
+        with pytest.raises(InputError, match=f'--classes: {message}'):
             convert('pairs', root, classes=asked)
     assert {p: p.read_bytes() for p in root.glob('*.json')} == before
     splits, _ = convert('pairs', root, classes=['bus', 'car'])  # bus is named, other splits may have it
     assert [c['name'] for c in splits['train']['categories']] == ['bus', 'car']
     assert len(splits['train']['annotations']) == 1
+
+
+@pytest.mark.parametrize('form', ['yolo', 'voc', 'coco'])
+def test_folders_converted_apart_get_the_same_classes(tmp_path, capsys, form):
+    """Where a folder neither holds nor names a class that another one has."""
+    draw(tmp_path, 'source/a.png', 'source/a_ir.png')
+    files = tmp_path / 'source/a.png', tmp_path / 'source/a_ir.png'
+    pair = RealPair('a', *files, SIZE, [('person', (40, 30, 60, 50)), ('car', (1, 2, 9, 9))])
+    root = write_copy(tmp_path / form, [pair], form, ['person', 'car'])
+    for asked, absent in (
+        (('person', 'car', 'bus'), 'bus'),
+        (('cart', 'persons', 'car', 'person'), 'cart, persons'),
+    ):
+        convert_folder(None, ['pairs', str(root), '--classes', *asked])
+        assert f'; no label of {absent}\n' in capsys.readouterr().out
+        data = read_annotations(root / 'annotations_train.json')
+        assert data.classes == asked and len(data.data['annotations']) == 2
+
+
+def test_classes_of_a_folder_of_backgrounds(tmp_path):
+    simple(tmp_path, '', stems=('a',))
+    splits, _ = convert('pairs', tmp_path, classes=['car', 'person'])
+    assert [c['name'] for c in splits['train']['categories']] == ['car', 'person']
+    assert len(splits['train']['images']) == 1 and not splits['train']['annotations']
+    with pytest.raises(InputError, match='there is no class cra; did you mean car'):
+        convert('pairs', tmp_path, classes=['cra'])
 
 
 def test_a_class_may_be_absent_from_a_split(tmp_path):
@@ -483,24 +514,33 @@ def test_mixed_voc_labels_become_oriented(tmp_path):
 OBLIQUE = '1 0.1 0.1 0.3 0.1 0.3 0.3 0.1 0.3\n'
 
 
+FIVE, NINE = r'5 values \(class cx cy w h\)', r'9 values \(class and four corners\)'
+
+
 @pytest.mark.parametrize(
-    ('usual', 'odd', 'message'),
-    [
-        (LINE, OBLIQUE, r'line 2 has 9 values \(class and four corners\), 3 of the 4 lines of all label '
-         r'files have 5 values \(class cx cy w h\); correct or remove the line'),
-        (OBLIQUE, LINE, r'line 2 has 5 values \(class cx cy w h\), 3 of the 4 lines of all label '
-         r'files have 9 values \(class and four corners\); correct or remove the line'),
-    ],
+    ('usual', 'odd', 'forms'), [(LINE, OBLIQUE, (NINE, FIVE)), (OBLIQUE, LINE, (FIVE, NINE))],
     ids=['oriented', 'upright'],
 )  # fmt: skip
-def test_a_line_of_the_other_form_is_refused(tmp_path, usual, odd, message):
-    simple(tmp_path, usual, stems=('a', 'b'))
-    write(tmp_path / 'labels/b.txt', usual + odd + usual)
-    with pytest.raises(InputError, match=rf'labels/b\.txt: {message}'):
+def test_a_line_of_the_other_form_is_refused(tmp_path, usual, odd, forms):
+    simple(tmp_path, usual, stems=('a', 'b', 'c'))
+    for stem in 'bc':
+        write(tmp_path / f'labels/{stem}.txt', usual + odd + usual)
+    message = (
+        rf'labels/b\.txt: line 2 has {forms[0]}; together the label files hold 2 lines of this form in '
+        rf'2 files, and 5 lines of {forms[1]} in 3 files; write each upright box as its four corners, or'
+    )
+    with pytest.raises(InputError, match=message):
         convert('pairs', tmp_path)
     assert not list(tmp_path.glob('*.json'))
     found = {c['kind']: c['items'] for c in verify('pairs', tmp_path)['checks'] if c['status'] == 'fail'}
     assert 'labels/b.txt: line 2 has' in found['bad-label'][0]
+
+
+def test_of_as_many_lines_of_either_form_none_is_called_wrong(tmp_path):
+    simple(tmp_path, LINE + OBLIQUE, stems=('a',))
+    message = f'line 2 has {NINE}; together .* 1 line of this form in 1 file, and 1 line of {FIVE} in 1 file;'
+    with pytest.raises(InputError, match=message):
+        convert('pairs', tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -677,16 +717,33 @@ def test_what_cannot_be_used_is_one_clear_line(tmp_path, case):
 
 def test_a_folder_in_the_form_already_is_told_the_way_on(tmp_path):
     draw(tmp_path, 'visible/a.png', 'infrared/a.png')
+    draw(tmp_path, 'visible/b.png', 'infrared/b.png')
     coco_file(tmp_path, 'annotations_train.json', ['a.png'])
-    way = rf'tools/new_config\.py {tmp_path} takes the folder as it is, and .*--out DIR'
-    with pytest.raises(InputError, match=rf'annotations_train\.json: the output is the input.*{way}'):
+    same = r'annotations_train\.json: the output is the input'
+    elsewhere = f'{same}; converted annotations go elsewhere by --out DIR$'
+    with pytest.raises(InputError, match=elsewhere):  # there is no annotations_test.json
+        convert('pairs', tmp_path)
+    coco_file(tmp_path, 'annotations_test.json', ['b.png'])
+    way = rf'tools/new_config\.py {tmp_path} takes the folder as it is'
+    with pytest.raises(
+        InputError, match=f'{same}; {way}, and converted annotations go elsewhere by --out DIR$'
+    ):
+        convert('pairs', tmp_path)
+    for names in (('visible', 'rgb'), ('infrared', 'ir')):
+        (tmp_path / names[0]).rename(tmp_path / names[1])
+    with pytest.raises(InputError, match=elsewhere):  # the files do not say where the images lie
         convert('pairs', tmp_path)
     convert('pairs', tmp_path, tmp_path / 'out')
-    shutil.copy(tmp_path / 'out/annotations_train.json', tmp_path)
+    for split in ('train', 'test'):
+        path = tmp_path / f'annotations_{split}.json'
+        shutil.copy(tmp_path / 'out' / path.name, path)
+        path.write_text(path.read_text().replace('"data_root": ".."', '"data_root": "."'))
     shutil.rmtree(tmp_path / 'out')
-    with pytest.raises(
-        InputError, match=r'no yolo, voc or coco labels.* annotations_train\.json is converted already: tools'
-    ):
+    done = r'no yolo, voc or coco labels.*; annotations_t\w+\.json is converted already'
+    with pytest.raises(InputError, match=f'{done}: {way}$'):
+        convert('pairs', tmp_path)
+    (tmp_path / 'annotations_test.json').unlink()
+    with pytest.raises(InputError, match=f'{done}$'):
         convert('pairs', tmp_path)
 
 

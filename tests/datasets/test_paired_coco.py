@@ -218,7 +218,10 @@ def test_oriented_boxes_learned_upright_are_told(folder, logged):
 
         return change_all
 
-    told = "4 oriented boxes taken as upright ones, box_type='qbox' keeps their angle"
+    told = (
+        "4 oriented boxes taken as upright ones (box_type='qbox' and a head for them, as in "
+        'configs/slgnet_mini_oriented.py, keep their angle)'
+    )
     for slanted, box_type, wanted in ((0, 'hbox', False), (3, 'hbox', True), (3, 'qbox', False)):
         change(folder, annotations=corners(slanted))
         build(folder, box_type=box_type)

@@ -68,7 +68,7 @@ def test_oriented_boxes_get_a_base_that_learns_them(folder, tmp_path, monkeypatc
     monkeypatch.chdir(root)
     out = tmp_path / 'x.py'
     for split in ('train', 'test'):
-        turn(folder, split, (0, 0, 1, 0, 1, 1, 0, 1))
+        turn(folder, split, (0, 1e-7, 1, 0, 1, 1, 0, 1))
     assert not run_here('new_config.py', monkeypatch, folder, '--out', out)
     assert Config.fromfile(out).get('default_scope') == 'mmdet'  # corners of upright boxes are upright boxes
     turn(folder, 'test', (0.5, 0, 1, 0.5, 0.5, 1, 0, 0.5))
@@ -79,14 +79,17 @@ def test_oriented_boxes_get_a_base_that_learns_them(folder, tmp_path, monkeypatc
     assert cfg.default_scope == 'mmrotate' and cfg.model.bbox_head.num_classes == 2
     assert {cfg[f'{s}_dataloader'].dataset.box_type for s in ('train', 'val', 'test')} == {'qbox'}
     base, out = root / 'configs/slgnet_flir.py', tmp_path / 'y.py'
-    assert run_here('new_config.py', monkeypatch, folder, '--out', out, '--base', base) == 1
-    message = (
-        f'annotations_test.json: its boxes are oriented, and --base {base} learns upright ones; give '
-        '--base configs/slgnet_mini_oriented.py, or another one for oriented boxes\n'
-    )
-    assert capsys.readouterr().err.endswith(message) and not out.exists()
-    base = root / 'configs/slgnet_dronevehicle.py'
     assert not run_here('new_config.py', monkeypatch, folder, '--out', out, '--base', base)
+    warning = (
+        f'warning: {folder}/annotations_test.json: its boxes are oriented, and --base '
+        'configs/slgnet_flir.py learns upright ones around them; --base configs/slgnet_mini_oriented.py, or '
+        'another one for oriented boxes, keeps their angle\n'
+    )
+    assert capsys.readouterr().err == warning
+    assert Config.fromfile(out).train_dataloader.dataset.get('box_type', 'hbox') == 'hbox'
+    base, out = root / 'configs/slgnet_dronevehicle.py', tmp_path / 'z.py'
+    assert not run_here('new_config.py', monkeypatch, folder, '--out', out, '--base', base)
+    assert not capsys.readouterr().err
 
 
 def test_large_pairs_are_scaled_to_more(tmp_path, monkeypatch):
@@ -103,6 +106,7 @@ def test_large_pairs_are_scaled_to_more(tmp_path, monkeypatch):
     [
         (['--out', 'x.txt'], '--out x.txt: wanted a name that ends in .py'),
         (['--out', 'x.py', '--base', 'none.py'], 'none.py: no such config'),
+        (['--out', 'x.py', '--base', 'none.py', '--train', 'none.json'], 'none.py: no such config'),
         (['--out', 'x.py', '--train', 'none.json'], 'none.json: no such file'),
         (['--out', 'x.py', '--train', 'other.json'], 'its classes are cat, dog, those of .* are cat, cow'),
     ],
@@ -124,6 +128,10 @@ def test_a_config_that_is_there_is_not_written_over(folder, tmp_path, monkeypatc
     error = capsys.readouterr().err
     assert error == f'error: {out}: is there already; remove it, or choose another --out\n'
     assert out.read_text() == '# edited\n'
+    out = tmp_path / 'folder.py'
+    out.mkdir()
+    assert run_here('new_config.py', monkeypatch, folder, '--out', out) == 1
+    assert capsys.readouterr().err == f'error: {out}: a folder, wanted the name of a file to write\n'
 
 
 def test_a_subset_knows_where_the_images_lie(folder, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from mmslg.conversion.layout import Labels, Pair
+from mmslg.conversion.layout import Labels, Pair, plural
 from mmslg.conversion.pairs.yolo import VALUES, NamesFile, names_of, parse_yolo, plain, to_pixels
 from mmslg.conversion.voc import boxes_of, parse_voc
 from mmslg.errors import InputError
@@ -65,6 +65,7 @@ class YoloLabels(LabelForm):
         self._root, self._names = root, names
         self._numbers: dict[str, set[int]] = {}
         self._lines: Counter[bool] = Counter()
+        self._files: Counter[bool] = Counter()
         broken = []
         for path in paths:
             try:
@@ -74,6 +75,7 @@ class YoloLabels(LabelForm):
                 continue
             self._numbers[path] = {item.number for item in items}
             self._lines.update(item.oriented for item in items)
+            self._files.update({item.oriented for item in items})
         if len(broken) == len(paths):
             raise broken[0]
         self.oriented = self._lines[True] > self._lines[False]
@@ -107,10 +109,13 @@ class YoloLabels(LabelForm):
         items = parse_yolo(path)
         odd = next((item for item in items if item.oriented != self.oriented), None)
         if odd:
+            lines = {form: plural(self._lines[form], 'line') for form in VALUES}
+            files = {form: plural(self._files[form], 'file') for form in VALUES}
             raise InputError(
-                f'{path}: line {odd.line} has {VALUES[odd.oriented]}, {self._lines[self.oriented]} of the '
-                f'{self._lines.total()} lines of all label files have {VALUES[self.oriented]}; correct or '
-                'remove the line'
+                f'{path}: line {odd.line} has {VALUES[odd.oriented]}; together the label files hold '
+                f'{lines[odd.oriented]} of this form in {files[odd.oriented]}, and {lines[self.oriented]} of '
+                f'{VALUES[self.oriented]} in {files[self.oriented]}; write each upright box as its four '
+                'corners, or each oriented one as the upright box around it'
             )
         notes: Counter = Counter()
         return Labels(tuple(to_pixels(path, item, names, size, notes) for item in items), None, notes)

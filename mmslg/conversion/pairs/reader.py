@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from mmslg.conversion import quads
 from mmslg.conversion.base import DatasetReader, Size
 from mmslg.conversion.coco import find_coco
 from mmslg.conversion.layout import SPLITS, Box, Labels, Layout, Pair, common_folder, is_image, scan
-from mmslg.conversion.output import annotation_file
+from mmslg.conversion.output import annotation_file, is_ready
 from mmslg.conversion.pairs.coco_files import read_coco_pairs
 from mmslg.conversion.pairs.forms import LabelForm, VocLabels, YoloLabels
 from mmslg.conversion.pairs.labels import choose_labels, label_of, label_places
@@ -79,7 +80,7 @@ class PairsReader(DatasetReader):
         else:
             texts = self._take_files(layout, form, files, candidates, paired)
         texts += _split_off_test(layout, self.options.test_every)
-        self._set_classes(root)
+        texts += self._set_classes(root)
         _finish(layout, paired)
         visible, infrared = (', '.join(folders) for folders in paired.folders)
         title = self._labels.title + (', oriented' if self._labels.oriented else '')
@@ -168,11 +169,12 @@ class PairsReader(DatasetReader):
         if not there or form not in (None, *there):
             names = {annotation_file(split) for split in SPLITS}
             done = next((p.path for p in places if p.path in names), None)
-            way = f'; {done} is converted already: tools/new_config.py {root} takes the folder as it is'
+            way = f'; {done} is converted already' if done else ''
+            if done and is_ready(root):
+                way += f': tools/new_config.py {root} takes the folder as it is'
             raise InputError(
                 f'{root}: there are no {form or "yolo, voc or coco"} labels: wanted .txt or .xml files named '
-                'like the images, in folders such as labels/, or a COCO .json for each split'
-                + (way if done else '')
+                f'like the images, in folders such as labels/, or a COCO .json for each split{way}'
             )
         form = form or there[0]
         if self._names and form != 'yolo':
@@ -216,10 +218,10 @@ class PairsReader(DatasetReader):
         self._labels, texts = read_coco_pairs(layout, candidates, paired, self.options.labels)
         return texts
 
-    def _set_classes(self, root: Path) -> None:
+    def _set_classes(self, root: Path) -> list[str]:
+        """Take the classes of the labels or of ``--classes``; returns a remark on those, in words."""
         names = self._labels.classes
-        if self._kept:
-            self._check_kept(root)
+        remarks = self._check_kept(root) if self._kept else []
         self.background_without_label = self._labels.background
         self.overshoot = MAX_OVERSHOOT if self._labels.oriented else 1
         self.classes = self._kept or names
@@ -227,20 +229,31 @@ class PairsReader(DatasetReader):
         self.known_strays = tuple(name.lower() for name in names if plain(name) not in self._spellings)
         if not self.classes:
             raise InputError('there is no class: the labels hold no object; name the classes by --classes')
+        return remarks
 
-    def _check_kept(self, root: Path) -> None:
-        """See that ``--classes`` names classes of the dataset, and one with labels at least."""
+    def _check_kept(self, root: Path) -> list[str]:
+        """See that ``--classes`` names classes of the dataset; returns a remark on those without a label.
+
+        A class may be absent altogether, since train and test may lie in folders of their own.
+        """
         labelled = {plain(name) for name in self._labels.labelled()}
-        known = labelled | {plain(name) for name in self._labels.classes}
-        absent = [name for name in self._kept if plain(name) not in known]
-        if not absent and not labelled & set(map(plain, self._kept)):
-            absent = self._kept
-        if absent:
-            there = ', '.join(n for n in self._labels.classes if plain(n) in labelled) or 'none'
+        known = {plain(name): name for name in self._labels.classes}
+        kept = {plain(name): name for name in self._kept}
+        others = [spelling for spelling in known if spelling not in kept]
+        for spelling, name in kept.items():
+            similar = difflib.get_close_matches(spelling, others, 1)
+            if similar and spelling not in known:
+                raise InputError(
+                    f'{root}: --classes: there is no class {name}; did you mean {known[similar[0]]}?'
+                )
+        absent = ', '.join(name for spelling, name in kept.items() if spelling not in labelled)
+        if labelled and not labelled & kept.keys():
+            there = ', '.join(name for spelling, name in known.items() if spelling in labelled)
             raise InputError(
-                f'{root}: --classes: no label is of class {", ".join(absent)}, there are labels of {there}; '
+                f'{root}: --classes: no label is of class {absent}, there are labels of {there}; '
                 'correct the names'
             )
+        return [f'no label of {absent}'] if absent else []
 
 
 def _split_off_test(layout: Layout, every: int | None) -> list[str]:
@@ -258,9 +271,10 @@ def _split_off_test(layout: Layout, every: int | None) -> list[str]:
             f'{", ".join(layout.splits)} already; leave it out'
         )
     pairs = layout.splits['train']
+    if len(pairs) < every:
+        return [f'all of it is train: too few pairs ({len(pairs)}) for --test-every {every}']
     layout.splits['train'] = [pair for n, pair in enumerate(pairs, 1) if n % every]
-    if len(pairs) >= every:
-        layout.splits['test'] = pairs[every - 1 :: every]
+    layout.splits['test'] = pairs[every - 1 :: every]
     return [f'of every {every} pairs the last is test']
 
 
