@@ -19,7 +19,7 @@ from mmslg.streams.async_captions import Caption
 from mmslg.streams.frame_pairs import FramePair
 from mmslg.utils.image_io import to_8bit
 from mmslg.utils.io import atomic_path, check_writable
-from mmslg.visualization.boxes import draw_boxes
+from mmslg.visualization.boxes import draw_boxes, text_scale
 from mmslg.visualization.pair_visualizer import to_boxes
 from mmslg.visualization.pairs import add_legend, enlarge, side_by_side
 from mmslg.visualization.palette import class_colour
@@ -201,7 +201,9 @@ def draw_result(result: StreamResult, classes: Sequence[str]) -> np.ndarray:
     pictures = [draw_boxes(p, boxes.polygons * factor, colours, texts) for p in (visible, infrared)]
     caption = '; '.join(result.caption.text.components()) if result.caption else 'no caption yet'
     age = '' if result.caption_age is None else f' ({result.caption_age:.1f} s)'
-    page = add_legend(side_by_side(*pictures, f'{result.number}: {caption}{age}'), classes)
+    page = add_legend(
+        side_by_side(*pictures, f'{result.number}: {caption}{age}'), classes, scale=text_scale(visible)
+    )
     height, width = page.shape[:2]
     return cv2.copyMakeBorder(page, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
 

@@ -14,6 +14,7 @@ MUTED = (130, 130, 130)
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _DASH = 6
+_WIDTH = 800
 
 
 class Boxes(NamedTuple):
@@ -51,6 +52,11 @@ def to_polygons(boxes: np.ndarray) -> np.ndarray:
     raise ValueError(f'wanted boxes (N, 4), (N, 5) or (N, 8), got {boxes.shape}')
 
 
+def text_scale(picture: np.ndarray) -> float:
+    """Return by how much lines and letters grow on a large picture, 1 up to a longer side of 800 pixels."""
+    return max(max(picture.shape[:2]) / _WIDTH, 1.0)
+
+
 def draw_boxes(
     picture: np.ndarray,
     polygons: np.ndarray,
@@ -69,27 +75,32 @@ def draw_boxes(
         colours: Colour of each box.
         texts: Label of each box; none are drawn if empty.
         dashed: Dash the outline, on a dark line.
-        thickness: Width of the outline in pixels.
+        thickness: Width of the outline in pixels, on a picture that is not large (:func:`text_scale`).
     """
     picture = picture.copy()
+    scale = text_scale(picture)
+    thickness, dash = round(thickness * scale), round(_DASH * scale)
     corners = np.rint(polygons).astype(int)
     for polygon, colour in zip(corners, colours):
         # Dashes on a dark line: to be seen on any ground.
         cv2.polylines(picture, [polygon], True, INK if dashed else colour, thickness)
         for start, stop in zip(polygon, np.roll(polygon, -1, 0)) if dashed else ():
             length = max(float(np.hypot(*(stop - start))), 1e-9)
-            for begin in np.arange(0, length, 2 * _DASH):
-                ends = (min(at, length) / length for at in (begin, begin + _DASH - 1))
+            for begin in np.arange(0, length, 2 * dash):
+                ends = (min(at, length) / length for at in (begin, begin + dash - 1))
                 points = [np.rint(start + (stop - start) * at).astype(int).tolist() for at in ends]
                 cv2.line(picture, *points, colour, thickness)
     taken = np.zeros(picture.shape[:2], bool)
     for polygon, colour, text in zip(corners, colours, texts):
-        _label(picture, polygon, colour, text, taken)
+        _label(picture, polygon, colour, text, taken, scale)
     return picture
 
 
-def _label(picture: np.ndarray, polygon: np.ndarray, colour: tuple, text: str, taken: np.ndarray) -> None:
-    width, height = text_width(text, 0.42) + 6, 16
+def _label(
+    picture: np.ndarray, polygon: np.ndarray, colour: tuple, text: str, taken: np.ndarray, scale: float
+) -> None:
+    size, gap, height = 0.42 * scale, round(3 * scale), round(16 * scale)
+    width = text_width(text, size) + 2 * gap
     (left, top), (right, bottom) = polygon.min(0), polygon.max(0)
     places = [(left, top - height), (left, bottom + 1), (left, top + 1), (right - width, top - height)]
     for x, y in places:
@@ -98,18 +109,23 @@ def _label(picture: np.ndarray, polygon: np.ndarray, colour: tuple, text: str, t
         if 0 <= y <= picture.shape[0] - height and not taken[spot].any():
             taken[spot] = True
             picture[spot] = colour
-            write_text(picture, text, (x + 3, int(y) + height - 4), (0, 0, 0), 0.42)
+            spot = x + gap, int(y) + height - round(4 * scale)
+            write_text(picture, text, spot, (0, 0, 0), size)
             return
 
 
 def write_text(picture: np.ndarray, text: str, spot: tuple[int, int], colour: tuple, size: float) -> None:
     """Write a line into ``picture``; ``spot`` is its left end on the base line."""
-    cv2.putText(picture, text, spot, _FONT, size, colour, 1, cv2.LINE_AA)
+    cv2.putText(picture, text, spot, _FONT, size, colour, _stroke(size), cv2.LINE_AA)
 
 
 def text_width(text: str, size: float) -> int:
     """Return the width of a line in pixels."""
-    return cv2.getTextSize(text, _FONT, size, 1)[0][0]
+    return cv2.getTextSize(text, _FONT, size, _stroke(size))[0][0]
+
+
+def _stroke(size: float) -> int:
+    return max(round(1.8 * size), 1)
 
 
 def fit_text(text: str, width: int, size: float) -> str:

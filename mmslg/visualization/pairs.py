@@ -21,6 +21,7 @@ from mmslg.visualization.boxes import (
     Boxes,
     draw_boxes,
     fit_text,
+    text_scale,
     text_width,
     write_text,
 )
@@ -82,7 +83,8 @@ def draw_pair_boxes(
             texts = [f'{text} {score:.2f}' for text, score in zip(texts, shown.scores[order])]
         corners, colours = shown.polygons[order] * factor, [class_colour(label) for label in labels]
         pictures = [draw_boxes(picture, corners, colours, texts) for picture in pictures]
-    return add_legend(side_by_side(*pictures[:2], title, *pictures[2:]), classes, dashed)
+    page = side_by_side(*pictures[:2], title, *pictures[2:])
+    return add_legend(page, classes, dashed, text_scale(visible))
 
 
 def side_by_side(
@@ -90,7 +92,8 @@ def side_by_side(
 ) -> np.ndarray:
     """Put two pictures of the same size on white paper, with their modality and a title above.
 
-    The visible picture starts at :data:`PAIR_ORIGIN`, the infrared one 10 pixels right of it.
+    The visible picture starts at :data:`PAIR_ORIGIN`, lower if it is large and the text above grows with it,
+    the infrared one 10 pixels right of it.
 
     Args:
         visible: Picture ``(H, W, 3)``.
@@ -99,18 +102,20 @@ def side_by_side(
         fused: A third picture, right of them.
     """
     height, width = visible.shape[:2]
-    left, top = PAIR_ORIGIN
+    scale = text_scale(visible)
+    left, top = PAIR_ORIGIN[0], round(PAIR_ORIGIN[1] * scale)
     pictures = {'visible': visible, 'infrared': infrared}
     if fused is not None:
         pictures['both'] = fused
     page = np.full(
         (top + height + _GAP, 2 * left + len(pictures) * (width + _GAP) - _GAP, 3), WHITE, np.uint8
     )
-    write_text(page, fit_text(title, page.shape[1] - 2 * left, 0.52), (left, 20), INK, 0.52)
+    size = 0.52 * scale
+    write_text(page, fit_text(title, page.shape[1] - 2 * left, size), (left, round(20 * scale)), INK, size)
     for number, (name, picture) in enumerate(pictures.items()):
         x = left + number * (width + _GAP)
         page[top : top + height, x : x + width] = picture
-        write_text(page, name, (x, 42), MUTED, 0.48)
+        write_text(page, name, (x, round(42 * scale)), MUTED, 0.48 * scale)
     return page
 
 
@@ -122,22 +127,37 @@ def add_lines(page: np.ndarray, lines: Sequence[str]) -> np.ndarray:
     return np.vstack([page, foot])
 
 
-def add_legend(page: np.ndarray, names: Sequence[str], dashed: str = '') -> np.ndarray:
-    """Add the colour of each class below a page, and what a dashed white outline means."""
-    entries = [(16, text_width(name, 0.46) + 42, name) for name in names]
+def add_legend(page: np.ndarray, names: Sequence[str], dashed: str = '', scale: float = 1) -> np.ndarray:
+    """Add the colour of each class below a page, and what a dashed white outline means.
+
+    Args:
+        page: Picture ``(H, W, 3)``.
+        names: Class names.
+        dashed: What the outline means; empty where there is none.
+        scale: By how much text and swatches are larger, see :func:`mmslg.visualization.boxes.text_scale`.
+    """
+
+    def large(*pixels: float) -> list[int]:
+        return [round(scale * number) for number in pixels]
+
+    size = 0.46 * scale
+    entries = [(16, text_width(name, size) + large(42)[0], name) for name in names]
     if dashed:
         entries.append((34, 0, dashed))
-    foot = np.full((30, page.shape[1], 3), WHITE, np.uint8)
+    high, top, bottom, base, beside = large(30, 5, 18, 16, 8)
+    foot = np.full((high, page.shape[1], 3), WHITE, np.uint8)
     x = _GAP
     for label, (swatch, width, name) in enumerate(entries):
         if x + width > page.shape[1]:
             page, x = np.vstack([page, foot]), _GAP
             foot = np.full_like(foot, WHITE[0])
-        foot[5:18, x : x + swatch] = class_colour(label) if label < len(names) else MUTED
+        (swatch,) = large(swatch)
+        foot[top:bottom, x : x + swatch] = class_colour(label) if label < len(names) else MUTED
         if label == len(names):
-            corners = np.array([[[x + 4, 7], [x + 29, 7], [x + 29, 15], [x + 4, 15]]])
-            foot = draw_boxes(foot, corners, [WHITE], dashed=True, thickness=1)
-        write_text(foot, name, (x + swatch + 8, 16), INK, 0.46)
+            corners = np.array([[[4, 7], [29, 7], [29, 15], [4, 15]]]) * scale
+            spot = slice(None), slice(x, x + swatch)
+            foot[spot] = draw_boxes(foot[spot], corners, [WHITE], dashed=True, thickness=1)
+        write_text(foot, name, (x + swatch + beside, base), INK, size)
         x += width
     return np.vstack([page, foot])
 

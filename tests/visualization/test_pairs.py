@@ -96,6 +96,18 @@ def test_side_by_side_places_both_pictures():
     assert (page[:y] < 128).any() and (page[y:, x + 60 : x + 70] == 255).all()
 
 
+def test_on_large_pictures_all_that_is_drawn_is_large():
+    picture = np.zeros((200, 1600, 3), np.uint8)
+    drawn = draw_boxes(picture, to_polygons([[50, 100, 150, 190]]), [RED], ['car'])
+    assert {y for _, y in coloured(drawn, RED) if y < 98} == set(range(68, 98))  # a label of 32 pixels
+    across = {x for x, y in coloured(drawn, RED) if y == 140 and x < 100}
+    assert len(across) in (4, 5) and 50 in across  # OpenCV draws even widths one wider
+    page = side_by_side(picture, picture, 'a title')
+    assert page.shape == (100 + 200 + 10, 10 + 1600 + 10 + 1600 + 10, 3)
+    assert (page[100:300, 10:1610] == 0).all()
+    assert len(add_legend(page, ['person'], 'ground truth', 2)) == len(page) + 60
+
+
 def test_legend_wraps_and_lines_are_added_below():
     page = np.full((50, 200, 3), 255, np.uint8)
     one = add_legend(page, ['person', 'car'])
