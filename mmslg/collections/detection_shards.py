@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from mmslg.engine.identity import claim
+from mmslg.engine.identity import claim, release
 from mmslg.errors import InputError
 from mmslg.utils.io import atomic_path, check_folder, remove_leftovers
 from mmslg.utils.os_errors import explained
@@ -75,9 +75,14 @@ class DetectionShards:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Write the rows that wait for a full shard, also where the run has failed."""
+        """Write the rows that wait for a full shard, also where the run has failed.
+
+        A folder without any shard is given back: another run may take it.
+        """
         try:
             self._write()
+            if not self._next:
+                release(self.folder)
         finally:
             os.close(self._lock)
 

@@ -17,7 +17,14 @@ from mmslg.deployment.dense import DenseGraph
 from mmslg.deployment.dino import DinoGraph
 from mmslg.deployment.facts import describe, resized
 from mmslg.deployment.graphs import FeatureGraph
-from mmslg.deployment.running import Run, deployed_detections, eager_detections, load_runner, to_arrays
+from mmslg.deployment.running import (
+    Run,
+    deployed_detections,
+    eager_detections,
+    full_batches,
+    load_runner,
+    to_arrays,
+)
 from mmslg.errors import InputError
 from mmslg.utils.io import atomic_path, refuse_overwriting
 from mmslg.visualization.samples import build_split
@@ -203,12 +210,12 @@ def _compare_features(
         with torch.no_grad():
             return [level.numpy() for level in graph(*map(torch.from_numpy, arrays))]
 
-    batches = [packed[i : i + batch_size] for i in range(0, len(packed) - batch_size + 1, batch_size)]
-    inputs = [to_arrays(batch, graph.text_dims is not None) for batch in batches]
-    difference = parity.feature_difference(reference, run, inputs) if inputs else 0.0
+    with_text = graph.text_dims is not None
+    inputs = [to_arrays(filled, with_text) for _, filled in full_batches(packed, batch_size)]
+    difference = parity.feature_difference(reference, run, inputs)
     if difference > (HALF_DIFFERENCE if half else MAX_FEATURE_DIFFERENCE):
         raise InputError(f'the file gives other features: they differ by {difference:.2g} of the largest')
-    return f'features of {sum(map(len, batches))} pairs differ by at most {difference:.1g} of the largest'
+    return f'features of {len(packed)} pairs differ by at most {difference:.1g} of the largest'
 
 
 def _publish(draft: Path, out: Path) -> int:

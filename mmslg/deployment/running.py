@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,12 +56,17 @@ def to_arrays(packed: Sequence[dict], with_text: bool) -> list[np.ndarray]:
     return [np.ascontiguousarray(array) for array in arrays]
 
 
+def full_batches(packed: Sequence[dict], batch_size: int) -> Iterator[tuple[list[dict], list[dict]]]:
+    """Yield batches as they come, and filled up with the last sample."""
+    for start in range(0, len(packed), batch_size):
+        batch = list(packed[start : start + batch_size])
+        yield batch, batch + batch[-1:] * (batch_size - len(batch))
+
+
 def deployed_detections(run: Run, packed: Sequence[dict], with_text: bool, batch_size: int) -> list[Found]:
     """Return what a deployed file finds in samples, in pixels of the original images."""
     found = []
-    for start in range(0, len(packed), batch_size):
-        batch = list(packed[start : start + batch_size])
-        filled = batch + batch[-1:] * (batch_size - len(batch))
+    for batch, filled in full_batches(packed, batch_size):
         outputs = run(*to_arrays(filled, with_text))
         for sample, boxes, scores, labels in zip(batch, *outputs):
             scale = np.tile(np.asarray(sample['data_samples'].scale_factor, np.float32), 2)

@@ -82,6 +82,11 @@ def claim(
         check_folder(folder, identity, option)
 
 
+def release(folder: str | os.PathLike) -> None:
+    """Give a folder back that was claimed and that holds nothing of the run."""
+    _file(folder).unlink(missing_ok=True)
+
+
 def check_folder(
     folder: str | os.PathLike,
     identity: dict[str, Any],

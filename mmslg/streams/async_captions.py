@@ -163,6 +163,8 @@ class AsyncCaptions:
             lines.append(f'caption age: {mean:.2f} s on average, {self._oldest:.2f} s at most')
         if not self._alive:
             lines.append('the captioner died')
+        elif self._due is None:
+            lines.append('the captioner was still loading at the end')
         return lines
 
     def close(self) -> None:

@@ -199,7 +199,7 @@ def draw_result(result: StreamResult, classes: Sequence[str]) -> np.ndarray:
         texts = [text if id < 0 else f'#{id} {text}' for id, text in zip(ids, texts)]
     colours = [class_colour(label) for label in boxes.labels]
     pictures = [draw_boxes(p, boxes.polygons * factor, colours, texts) for p in (visible, infrared)]
-    caption = '; '.join(result.caption.text.components()) if result.caption else 'no caption yet'
+    caption = '; '.join(result.caption.text.components()) if result.caption else 'no caption'
     age = '' if result.caption_age is None else f' ({result.caption_age:.1f} s)'
     page = add_legend(
         side_by_side(*pictures, f'{result.number}: {caption}{age}'), classes, scale=text_scale(visible)

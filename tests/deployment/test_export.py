@@ -1,5 +1,6 @@
 """A detector as a file finds what the checkpoint finds."""
 
+import functools
 import json
 import re
 import shutil
@@ -24,7 +25,8 @@ from mmslg.apis.timing import interleave
 from mmslg.deployment import stream_timing
 from mmslg.deployment.dense import DenseGraph
 from mmslg.deployment.dino import DinoGraph
-from mmslg.deployment.export import build_graph, export_detector, write
+from mmslg.deployment.export import _compare_features, build_graph, export_detector, write
+from mmslg.deployment.graphs import FeatureGraph
 from mmslg.deployment.parity import compare
 from mmslg.deployment.running import deployed_detections, eager_detections, load_runner, to_arrays
 from mmslg.deployment.suppression import keep_best, keep_best_torch, spread_by_label
@@ -120,6 +122,22 @@ def test_every_batch_gives_what_the_detector_gives(exported, batch_size):
         assert len(mine[1]) == len(theirs[1]) > 5
         np.testing.assert_allclose(mine[1], theirs[1], atol=1e-4)
         np.testing.assert_allclose(np.sort(mine[0], 0), np.sort(theirs[0], 0), atol=1e-2)
+
+
+def test_features_of_fewer_pairs_than_a_batch_are_compared(exported):
+    folder, inferencer, _, _ = exported
+    packed = [inferencer.pack(Pair(*files, caption=None)) for files in files_of(folder)]
+    graph = build_graph(inferencer.model, (80, 53), 'features')
+    assert type(graph) is FeatureGraph
+
+    def run(*arrays, more=0.0):
+        with torch.no_grad():
+            return [level.numpy() + more for level in graph(*map(torch.from_numpy, arrays))]
+
+    said = _compare_features(graph, run, packed, 4, False)
+    assert said == f'features of {len(packed)} pairs differ by at most 0 of the largest'
+    with pytest.raises(InputError, match='the file gives other features'):
+        _compare_features(graph, functools.partial(run, more=0.1), packed, 4, False)
 
 
 def test_the_runner_needs_nothing_of_torch_and_finds_the_same(exported, tmp_path):

@@ -56,6 +56,10 @@ def test_nothing_is_due_or_dropped_before_the_captioner_is_loaded():
     worker = FakeWorker(clock, 0.5, ready=10)
     told, captions = run(worker, clock, Interval(seconds=1), [0, 3, 6, 10, 10.5])
     assert told == [None] * 4 + [3] and captions.dropped == 0 and len(worker.asked) == 1
+    said = 'the captioner was still loading at the end'
+    assert said not in captions.remarks()
+    _, captions = run(FakeWorker(clock, 0.5, ready=99), clock, Interval(seconds=1), [11, 12])
+    assert captions.remarks()[-1] == said
 
 
 def test_a_captioner_that_dies_is_told_once_and_its_text_stays():
