@@ -12,8 +12,8 @@ INFRARED = np.zeros((8, 12), np.uint8)
 
 
 def ask(worker, mood):
-    """Wait for the worker, ask it, and wait for the answer; a minute each at most."""
-    deadline = time.monotonic() + 60
+    """Wait for the worker, ask it, and wait for the answer; some minutes at most."""
+    deadline = time.monotonic() + 300
     while not worker.idle and time.monotonic() < deadline:
         answer = worker.poll()
         if answer is not None:

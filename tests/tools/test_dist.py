@@ -183,9 +183,9 @@ def test_two_tasks_of_slurm_train_one_model(run_tool, slurm, tmp_path, root):
     ],
 )
 def test_torchrun_adds_nothing_to_what_a_process_says(tmp_path, root, end, code, line):
-    """The other process, which would run for a minute, is ended."""
+    """The other process, which would run for ten minutes, is ended."""
     (tmp_path / 'job.py').write_text(
-        f"import os, signal, sys, time\nif os.environ['RANK'] == '0': {end}\ntime.sleep(60)\n"
+        f"import os, signal, sys, time\nif os.environ['RANK'] == '0': {end}\ntime.sleep(600)\n"
     )
 
     def torchrun(rank):
@@ -193,4 +193,4 @@ def test_torchrun_adds_nothing_to_what_a_process_says(tmp_path, root, end, code,
         sys.argv = [f'{root}/tools/torchrun.py', *words]
         runpy.run_path(sys.argv[0], run_name='__main__')
 
-    assert run_forked(torchrun, tmp_path / 'said', number=1, limit=50) == [(code, line)]
+    assert run_forked(torchrun, tmp_path / 'said', number=1, limit=300) == [(code, line)]

@@ -319,9 +319,17 @@ def test_forced_cuda_takes_no_earlier_build(fake):
 
 def test_a_second_run_waits_for_the_first(fake):
     complete(fake)
-    with subprocess.Popen(['flock', fake.root / '.venv' / 'mmslg-install.lock', 'sleep', '2']):
-        time.sleep(0.5)
-        assert 'is running: waiting for it' in fake.succeeds()
+    lock, pipe = fake.root / '.venv' / 'mmslg-install.lock', subprocess.PIPE
+    with subprocess.Popen(['flock', lock, 'cat'], stdin=pipe) as first:
+        while subprocess.run(['flock', '-n', lock, 'true']).returncode == 0:
+            time.sleep(0.02)
+        script = ['bash', fake.root / 'tools' / 'install.sh']
+        with subprocess.Popen(script, env=fake.environment(), stdout=pipe, text=True) as second:
+            assert any('is running: waiting for it' in line for line in second.stdout)
+            assert second.poll() is None
+            first.stdin.close()
+            second.stdout.read()
+    assert second.returncode == 0
 
 
 def test_interruption_ends_pip_and_says_how_to_go_on(fake):
@@ -333,9 +341,11 @@ def test_interruption_ends_pip_and_says_how_to_go_on(fake):
     while not fake.calls:
         time.sleep(0.1)
     process.terminate()
-    _, err = process.communicate(timeout=10)  # the pipes close when pip, which holds none, and the script end
+    _, err = process.communicate(
+        timeout=120
+    )  # the pipes close when pip, which holds none, and the script end
     assert process.returncode == 1 and err == 'error: interrupted: run it again to go on\n'
-    lock = ['flock', '-w', '10', fake.root / '.venv' / 'mmslg-install.lock', 'true']
+    lock = ['flock', '-w', '60', fake.root / '.venv' / 'mmslg-install.lock', 'true']
     assert subprocess.run(lock).returncode == 0, 'pip still runs and holds the lock'
 
 

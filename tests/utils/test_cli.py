@@ -81,7 +81,7 @@ def shell(command, main):
         env={**os.environ, 'CODE': code},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 
@@ -108,13 +108,13 @@ def test_a_name_that_cannot_be_shown_is_shown_escaped():
 
 
 def test_termination_removes_temporary_files(tmp_path):
-    main = f'with io.atomic_path({str(tmp_path / "out.json")!r}): time.sleep(60)'
+    main = f'with io.atomic_path({str(tmp_path / "out.json")!r}): time.sleep(600)'
     code = f'import time; from mmslg.utils import cli, io\ndef main():\n    {main}\ncli.run(main)'
     process = subprocess.Popen([sys.executable, '-c', code], stderr=subprocess.PIPE)
     while not list(tmp_path.iterdir()):
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) == 143
+    assert process.wait(timeout=120) == 143
     assert process.stderr.read() == b''
     assert list(tmp_path.iterdir()) == []
 
