@@ -50,17 +50,21 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def base_for(chosen: Config | None, annotations: Annotations) -> Config:
-    """Return the chosen base config, or the miniature that learns boxes such as these.
+def base_for(chosen: Config | None, oriented: Annotations | None) -> Config:
+    """Return the chosen base config, or the miniature that learns such boxes.
 
     Warns of oriented boxes that the chosen one would learn as upright ones.
+
+    Args:
+        chosen: None chooses the miniature.
+        oriented: Annotations with oriented boxes; None are upright ones alone.
     """
-    fitting = os.path.join(CONFIGS, BASES[annotations.oriented])
+    fitting = os.path.join(CONFIGS, BASES[oriented is not None])
     if chosen is None:
         return read_config(fitting)
-    if annotations.oriented and box_type(chosen) == 'hbox':
+    if oriented is not None and box_type(chosen) == 'hbox':
         print(
-            f'warning: {annotations.path}: its boxes are oriented, and --base '
+            f'warning: {oriented.path}: its boxes are oriented, and --base '
             f'{os.path.relpath(chosen.filename)} learns upright ones around them; --base '
             f'{os.path.relpath(fitting)}, or another one for oriented boxes, keeps their angle',
             file=sys.stderr,
@@ -135,7 +139,7 @@ def main() -> None:
         raise InputError(f'{out}: is there already; remove it, or choose another --out')
     chosen = None if args.base is None else read_config(args.base)
     train, test = read_splits(args.data, args.train, args.test)
-    base = base_for(chosen, next((each for each in (train, test) if each.oriented), train))
+    base = base_for(chosen, next((each for each in (train, test) if each.oriented), None))
     head = head_of(base)
     size = fitting_size(base, train)
     inherited = os.path.relpath(os.path.realpath(base.filename), os.path.realpath(out.parent))
