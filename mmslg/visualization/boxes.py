@@ -92,13 +92,12 @@ def draw_boxes(
                 cv2.line(picture, *points, colour, thickness)
     taken = np.zeros(picture.shape[:2], bool)
     for polygon, colour, text in zip(corners, colours, texts):
-        _label(picture, polygon, colour, text, taken, scale)
+        _label(picture, polygon, colour, text, taken)
     return picture
 
 
-def _label(
-    picture: np.ndarray, polygon: np.ndarray, colour: tuple, text: str, taken: np.ndarray, scale: float
-) -> None:
+def _label(picture: np.ndarray, polygon: np.ndarray, colour: tuple, text: str, taken: np.ndarray) -> None:
+    scale = text_scale(picture)
     size, gap, height = 0.42 * scale, round(3 * scale), round(16 * scale)
     width = text_width(text, size) + 2 * gap
     (left, top), (right, bottom) = polygon.min(0), polygon.max(0)
